@@ -1,0 +1,118 @@
+# Everything a newcomer needs: `make run` and `make test` do all the set-up themselves.
+# Nothing is downloaded from anywhere but Debian's mirrors and the npm registry.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+MAKEFLAGS += --no-print-directory
+
+# onnxruntime-node's install step would download CUDA files; the CPU library ships in the package.
+export ONNXRUNTIME_NODE_INSTALL := skip
+
+CLANG ?= clang-19
+CLANG_FORMAT ?= clang-format-19
+STAMPS := build/.stamps
+NODE_DIR := $(shell node -p "require('node:path').resolve(process.execPath, '../..')" 2>/dev/null)
+MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null || echo $(shell uname -m)-linux-gnu)
+BIN := node_modules/.bin
+
+DEBIAN_PACKAGES := build-essential clang-19 clang-format-19 libbpf-dev libelf-dev zlib1g-dev bpftool iproute2 ethtool iperf3 pkg-config python3
+# Second implementations that the tests and benches compare with.
+TEST_PACKAGES := tshark softflowd nfdump
+
+BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h)
+NATIVE_SOURCES := $(wildcard native/src/*.cc native/src/*.h native/src/*.hpp)
+TS_SOURCES := $(shell find src -type f 2>/dev/null)
+
+say = @printf '\033[36m▶\033[0m %s\n' "$(1)" >&2
+
+.PHONY: setup setup-test build bpf native ts run test bench lint fmt clean help
+
+help:
+	@echo 'make run [SECONDS=90] [INTERFACE=eth1,eth2] | test | build | bench | lint | fmt | clean'
+
+## set-up ---------------------------------------------------------------------------------------------------
+
+setup: $(STAMPS)/debian $(STAMPS)/npm
+
+setup-test: setup $(STAMPS)/debian-test
+
+$(STAMPS)/debian: scripts/install-debian.sh Makefile
+	@mkdir -p $(STAMPS)
+	@scripts/install-debian.sh $(DEBIAN_PACKAGES)
+	@touch $@
+
+$(STAMPS)/debian-test: scripts/install-debian.sh Makefile
+	@mkdir -p $(STAMPS)
+	@scripts/install-debian.sh --optional $(TEST_PACKAGES)
+	@touch $@
+
+$(STAMPS)/npm: package.json package-lock.json .npmrc | $(STAMPS)/debian
+	$(call say,npm ci)
+	@npm ci --loglevel=error >&2
+	@touch $@
+
+## build ----------------------------------------------------------------------------------------------------
+
+build: bpf native ts
+
+bpf: build/bpf/gateway.bpf.o
+
+build/bpf/%.bpf.o: bpf/%.bpf.c $(BPF_SOURCES) | $(STAMPS)/debian
+	$(call say,clang $<)
+	@mkdir -p build/bpf
+	@$(CLANG) -O2 -g -Wall -Werror -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -I/usr/include/$(MULTIARCH) -Ibpf -c $< -o $@
+
+native: build/Release/tidegate.node
+
+build/Release/tidegate.node: binding.gyp $(NATIVE_SOURCES) $(wildcard bpf/*.h) | $(STAMPS)/npm
+	$(call say,addon)
+	@$(BIN)/node-gyp --nodedir=$(NODE_DIR) configure $(if $(V),,--silent) >&2
+	@$(BIN)/node-gyp --nodedir=$(NODE_DIR) build -j 2 $(if $(V),,--silent) >&2
+	@touch $@
+
+ts: $(STAMPS)/ts
+
+$(STAMPS)/ts: tsconfig.json $(TS_SOURCES) | $(STAMPS)/npm
+	$(call say,tsc)
+	@$(BIN)/tsc -p tsconfig.json
+	@chmod +x dist/cli/main.js
+	@touch $@
+
+## run ------------------------------------------------------------------------------------------------------
+
+# With no INTERFACE: a lab of network namespaces with real clients and servers. With one: observe it, change nothing.
+run: setup build
+ifdef INTERFACE
+	@exec node dist/cli/main.js run --interface $(INTERFACE) $(if $(SECONDS_ARG),--seconds $(SECONDS_ARG))
+else
+	@exec node dist/cli/main.js lab $(if $(SECONDS_ARG),--seconds $(SECONDS_ARG)) $(if $(SEASON),--season $(SEASON))
+endif
+
+# SECONDS is special in bash, never inherited from the environment by mistake: take it from the command line only.
+ifeq ($(origin SECONDS),command line)
+SECONDS_ARG := $(SECONDS)
+endif
+
+## test -----------------------------------------------------------------------------------------------------
+
+test: setup-test build lint
+	$(call say,tests)
+	@$(BIN)/tsc -p tsconfig.test.json
+	@$(BIN)/vitest run $(TESTS)
+
+lint: $(STAMPS)/npm
+	$(call say,lint)
+	@$(BIN)/biome check --error-on-warnings .
+	@node scripts/check-imports.mjs
+	@$(CLANG_FORMAT) --dry-run --Werror $(BPF_SOURCES) $(NATIVE_SOURCES)
+
+fmt: $(STAMPS)/npm
+	@$(BIN)/biome check --write . || true
+	@$(CLANG_FORMAT) -i $(BPF_SOURCES) $(NATIVE_SOURCES)
+
+bench: build
+	@node dist/cli/main.js bench all
+
+clean:
+	rm -rf build dist

@@ -1,0 +1,13 @@
+import type { Writable } from 'node:stream';
+
+/** What a command gets: where to write, and whether a person is looking. Data goes to stdout, talk to stderr. */
+export interface CliContext {
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  /** stdout is a terminal: colours (unless NO_COLOR), progress bars, live screens. */
+  readonly interactive: boolean;
+  /** Aborted by SIGINT or SIGTERM; long commands end cleanly on it. */
+  readonly signal: AbortSignal;
+}
+
+export type OutputFormat = 'table' | 'json' | 'csv' | 'none';
