@@ -1,0 +1,73 @@
+import { request } from 'node:http';
+import { defineErrors } from '../base/errors.js';
+import { type DaemonInfo, listDaemons } from '../config/runtime-file.js';
+
+export type { DaemonInfo } from '../config/runtime-file.js';
+
+const fail = defineErrors({
+  TG_CLI_NO_GATEWAY: {
+    message: 'no running gateway{which}',
+    hint: 'start one with `tidegate lab` or `tidegate run`, as the same user',
+  },
+  TG_CLI_WHICH_GATEWAY: {
+    message: 'several gateways run here: {names}',
+    hint: 'name one with --gateway',
+    exitCode: 2,
+  },
+  TG_CLI_GATEWAY_ANSWER: {
+    message: 'the gateway {gateway} answered {answer}',
+    hint: 'see its log',
+  },
+});
+
+/** The running gateway, by name or the only one; `undefined` when there is none. */
+export async function findDaemon(
+  options: { gateway?: string | undefined } = {},
+): Promise<DaemonInfo | undefined> {
+  const all = listDaemons();
+  if (options.gateway !== undefined) return all.find((info) => info.gateway === options.gateway);
+  if (all.length > 1) throw fail('TG_CLI_WHICH_GATEWAY', { names: all.map((i) => i.gateway).join(', ') });
+  return all[0];
+}
+
+/** Like {@link findDaemon}, but none running is an error that says what to do. */
+export async function requireDaemon(options: { gateway?: string | undefined } = {}): Promise<DaemonInfo> {
+  const info = await findDaemon(options);
+  if (info === undefined) {
+    throw fail('TG_CLI_NO_GATEWAY', {
+      which: options.gateway === undefined ? '' : ` named ${options.gateway}`,
+    });
+  }
+  return info;
+}
+
+/** One GET on the gateway's own socket. */
+export function askDaemon<T>(info: DaemonInfo, path: string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const call = request(
+      { socketPath: info.api.socket, path, method: 'GET', timeout: 10_000 },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('end', () => {
+          const text = Buffer.concat(chunks).toString('utf8');
+          if (response.statusCode !== 200) {
+            reject(
+              fail('TG_CLI_GATEWAY_ANSWER', {
+                gateway: info.gateway,
+                answer: `${response.statusCode} ${text}`,
+              }),
+            );
+          } else {
+            resolve(JSON.parse(text) as T);
+          }
+        });
+      },
+    );
+    call.on('timeout', () =>
+      call.destroy(fail('TG_CLI_GATEWAY_ANSWER', { gateway: info.gateway, answer: 'nothing' })),
+    );
+    call.on('error', reject);
+    call.end();
+  });
+}
