@@ -98,7 +98,14 @@ export class Ingest implements Component {
       lost:
         this.#lostPackets === 0
           ? []
-          : [{ stage: 'pipeline', reason: 'encode_failed', packets: this.#lostPackets, octets: this.#lostOctets }],
+          : [
+              {
+                stage: 'pipeline',
+                reason: 'encode_failed',
+                packets: this.#lostPackets,
+                octets: this.#lostOctets,
+              },
+            ],
     };
   }
 
@@ -120,7 +127,8 @@ export class Ingest implements Component {
           batch.release();
           this.#running -= 1;
           this.#pump();
-          if (this.#running === 0 && this.#queue.length === 0) for (const wake of this.#idle.splice(0)) wake();
+          if (this.#running === 0 && this.#queue.length === 0)
+            for (const wake of this.#idle.splice(0)) wake();
         });
     }
   }
@@ -130,7 +138,9 @@ export class Ingest implements Component {
     const nowMs = (this.#dependencies.now ?? Date.now)();
     let assignment: Pick<BlockTask, 'endpointOfRow' | 'workloadIds' | 'scores'> = {};
     try {
-      const found = await this.#run<FingerprintResult>('fingerprint', { buffer: batch.buffer } satisfies FingerprintTask);
+      const found = await this.#run<FingerprintResult>('fingerprint', {
+        buffer: batch.buffer,
+      } satisfies FingerprintTask);
       const assigned = registry.observe(found.endpoints, nowMs);
       assignment = {
         endpointOfRow: found.endpointOfRow,
@@ -143,8 +153,17 @@ export class Ingest implements Component {
         'a batch is stored without fingerprints',
       );
     }
-    const block = await this.#run<Uint8Array>('block', { buffer: batch.buffer, ...assignment } satisfies BlockTask);
-    await writer.append({ table: 'flows', block, rows: batch.rows, packets: batch.packets, octets: batch.octets });
+    const block = await this.#run<Uint8Array>('block', {
+      buffer: batch.buffer,
+      ...assignment,
+    } satisfies BlockTask);
+    await writer.append({
+      table: 'flows',
+      block,
+      rows: batch.rows,
+      packets: batch.packets,
+      octets: batch.octets,
+    });
     this.#writtenPackets += batch.packets;
     this.#writtenRecords += batch.rows;
   }
@@ -155,7 +174,10 @@ export class Ingest implements Component {
         return (await this.#dependencies.pool.run(task, { name })) as Result;
       } catch (error) {
         if (attempt >= ATTEMPTS) throw error;
-        this.#dependencies.logger.warn({ task: name, attempt, reason: messageOf(error) }, 'a worker failed, trying again');
+        this.#dependencies.logger.warn(
+          { task: name, attempt, reason: messageOf(error) },
+          'a worker failed, trying again',
+        );
       }
     }
   }

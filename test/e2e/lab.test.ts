@@ -1,0 +1,133 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { GatewayStatus } from '../../src/pipeline/status.js';
+import { bpfSkipReason } from '../support/privileges.js';
+
+const root = join(import.meta.dirname, '..', '..');
+const cli = join(root, 'dist', 'cli', 'main.js');
+const skip = bpfSkipReason();
+
+interface LabReport {
+  readonly packets: {
+    readonly seen: number;
+    readonly stored: number;
+    readonly resident: number;
+    readonly lost: number;
+  };
+  readonly flows: number;
+  readonly workloads: number;
+  readonly forecasts: number;
+  readonly plan: { readonly id: string; readonly costUsd: number; readonly doNothingUsd: number };
+  readonly records: { readonly written: number };
+  readonly durationSeconds: number;
+}
+
+interface Run {
+  readonly child: ChildProcess;
+  readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
+}
+
+describe.skipIf(skip !== undefined)(
+  `the lab, end to end${skip === undefined ? '' : ` (skipped: ${skip})`}`,
+  () => {
+    const directory = mkdtempSync(join(tmpdir(), 'tidegate-lab-'));
+    const environment = { ...process.env, TIDEGATE_RUN_DIRECTORY: join(directory, 'run'), NO_COLOR: '1' };
+
+    const start = (...options: string[]): Run => {
+      const child = spawn(
+        'node',
+        [cli, 'lab', '--name', `e2e${process.pid}`, '--data-directory', join(directory, 'data'), ...options],
+        { env: environment, stdio: ['ignore', 'pipe', 'pipe'] },
+      );
+      let stdout = '';
+      let stderr = '';
+      child.stdout.on('data', (chunk: Buffer) => {
+        stdout += chunk;
+      });
+      child.stderr.on('data', (chunk: Buffer) => {
+        stderr += chunk;
+      });
+      return {
+        child,
+        ended: new Promise((resolve) => child.on('close', (code) => resolve({ code, stdout, stderr }))),
+      };
+    };
+    const run = (...command: string[]): string =>
+      execFileSync('node', [cli, ...command], { env: environment, encoding: 'utf8' });
+    const json = <T>(...command: string[]): T => JSON.parse(run(...command, '--output', 'json')) as T;
+    const namespaces = (): string[] => {
+      try {
+        return readdirSync('/run/netns').filter((name) => name.includes(`e2e${process.pid}`));
+      } catch {
+        return [];
+      }
+    };
+
+    afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+    describe('while it runs', () => {
+      let lab: Run;
+      let report: LabReport;
+
+      beforeAll(async () => {
+        lab = start('--seconds', '45', '--season', '15', '--output', 'json');
+        await new Promise((resolve) => setTimeout(resolve, 32_000));
+      });
+
+      test('status shows conservation and what was recognised', () => {
+        const status = json<GatewayStatus>('status');
+        expect(status.packets.seen).toBeGreaterThan(1000);
+        expect(status.packets.lost).toBe(0);
+        expect(status.interfaces.map((i) => [i.linkId, i.mode])).toEqual([
+          ['private', 'native'],
+          ['public-a', 'native'],
+          ['public-b', 'native'],
+        ]);
+        expect(run('status')).toMatch(/packets {3}seen [\d,]+ {3}stored [\d,]+ {3}resident [\d,]+ {3}lost 0/);
+      });
+
+      test('every command answers from the running gateway', () => {
+        const [counted] = json<{ n: number | string }[]>('query', 'SELECT count() AS n FROM flows');
+        expect(Number(counted?.n)).toBeGreaterThan(10);
+        expect(
+          json<unknown[]>('flows', 'top', '--by', 'workload', '--since', '1h').length,
+        ).toBeGreaterThanOrEqual(4);
+        expect(json<unknown[]>('workloads', 'list').length).toBeGreaterThanOrEqual(4);
+        expect(run('forecast', 'show')).not.toBe('');
+        expect(run('plan', 'show')).toMatch(/\$/);
+      });
+
+      test('it ends by itself with one JSON object that adds up', async () => {
+        const { code, stdout, stderr } = await lab.ended;
+        expect(code, stderr).toBe(0);
+        report = JSON.parse(stdout) as LabReport;
+        const { seen, stored, resident, lost } = report.packets;
+        expect(lost).toBe(0);
+        expect(stored + resident).toBe(seen);
+        expect(resident).toBe(0);
+        expect(report.workloads).toBeGreaterThanOrEqual(4);
+        expect(report.forecasts).toBeGreaterThan(0);
+        expect(report.plan.id).toMatch(/^[0-9a-f]{12,}$/);
+        expect(report.plan.costUsd).toBeLessThanOrEqual(report.plan.doNothingUsd);
+        expect(report.records.written).toBeGreaterThan(0);
+        expect(report.durationSeconds).toBeGreaterThanOrEqual(45);
+        expect(namespaces()).toEqual([]);
+      });
+    });
+
+    test('an interrupt leaves no namespace behind and still reports', async () => {
+      const lab = start('--season', '10', '--output', 'json');
+      await new Promise((resolve) => setTimeout(resolve, 12_000));
+      expect(namespaces().length).toBe(4);
+      lab.child.kill('SIGINT');
+      const { code, stdout, stderr } = await lab.ended;
+      expect(code, stderr).toBe(0);
+      const { seen, stored, resident, lost } = (JSON.parse(stdout) as LabReport).packets;
+      expect(seen).toBe(stored + resident + lost);
+      expect(namespaces()).toEqual([]);
+    });
+  },
+);
