@@ -82,8 +82,7 @@ enum tg_reason {
 	TG_REASON_OVERFLOW = 2, /* an 8-bit counter was about to overflow; the flow stays resident */
 	TG_REASON_AGE = 3,      /* resident longer than the export interval; the flow stays resident */
 	TG_REASON_IDLE = 4,     /* swept after silence */
-	TG_REASON_END = 5,      /* FIN both ways or RST */
-	TG_REASON_FLUSH = 6,    /* asked for by user space */
+	TG_REASON_FLUSH = 5,    /* asked for by user space */
 };
 
 /* tg_delta.state */
@@ -110,10 +109,10 @@ struct tg_delta {
 	tg_u16 packets[2];
 	tg_u32 octets[2];    /* IP total length summed (RFC 5102 octetDeltaCount); frame length for non-IP */
 	tg_u8 state;         /* TG_STATE_* */
-	tg_u8 payload_count; /* how many of first_payload are filled in this residency */
-	tg_u8 link;          /* steering: chosen way out, 0 none */
-	tg_u8 generation;    /* steering: generation the choice was made in */
-	tg_u16 rule;         /* steering: matching rule, 0 none */
+	tg_u8 payload_count; /* how many of first_payload are filled in this record */
+	tg_u8 seen;          /* bit d: direction d had a packet in this residency, so its next gap is counted here */
+	tg_u8 link;          /* reserved for steering: chosen way out, 0 none */
+	tg_u16 rule;         /* reserved for steering: matching rule, 0 none */
 	tg_u8 reason;        /* record: enum tg_reason */
 	tg_u8 cpu;           /* record: low 8 bits of the CPU that metered it */
 	tg_u8 size_bins[2][TG_SIZE_BINS]; /* by IP total length (frame length for non-IP) */
@@ -165,7 +164,6 @@ _Static_assert(__builtin_offsetof(struct tg_delta, first_tick) == 192, "line 3")
 	X(overflows)                                                                                               \
 	X(aged)                                                                                                    \
 	X(idle_exports)                                                                                            \
-	X(end_exports)                                                                                             \
 	X(timer_ticks)
 
 struct tg_counters {
@@ -175,7 +173,16 @@ struct tg_counters {
 	tg_u64 unparsed[16]; /* by enum tg_unparsed; sums to kind_unparsed */
 };
 
-/* Inter-arrival bin of a gap in ticks: 0 for < 2 ticks, else floor(log2(gap)) capped to 15 (>= ~33.6 ms). A macro
- * so that BPF, which has no count-leading-zeros, and user space share one definition in flow_cache.h. */
+/* What a cache is told, constant while it runs. */
+#define TG_SECRET_WORDS 13 /* 12 for the key's words, 1 for the finaliser */
+#define TG_SIZE_LUT 128 /* bin of a length = lut[length >> 4]; 2032 octets and more share the last entry */
+
+struct tg_cache_settings {
+	tg_u32 mask;          /* entries - 1; entries is a power of two */
+	tg_u32 export_ticks;  /* longest part of a residency: active flows are reported at least this often */
+	tg_u32 secret[TG_SECRET_WORDS];
+	tg_u8 size_lut[TG_SIZE_LUT];
+	tg_u8 head_bytes; /* payload bytes kept per direction, 0..TG_HEAD_BYTES */
+};
 
 #endif

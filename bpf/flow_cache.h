@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The flow cache: a small set-associative table owned by one CPU (no lock, no atomics) that gives away additive
+ * deltas. A packet hits its entry, or takes a free slot of its set, or makes the longest silent entry of the set
+ * leave. The includer says where entries live and where deltas go, before including this file:
+ *
+ *   struct tg_cache { ... };
+ *   static struct tg_delta *tg_cache_entry(struct tg_cache *cache, tg_u32 index);   // 0 only if impossible
+ *   static void tg_cache_export(struct tg_cache *cache, struct tg_delta *entry, tg_u8 reason);
+ *
+ * tg_cache_export must copy the entry; the cache then frees it or starts its next part.
+ */
+#ifndef TIDEGATE_FLOW_CACHE_H
+#define TIDEGATE_FLOW_CACHE_H
+
+#include "parse.h"
+
+#define TG_WAYS 4
+/* A residency part ends before any 8-bit counter can overflow. */
+#define TG_MAX_PART_PACKETS 254
+/*
+ * Keyed universal hash of a flow key: NH of UMAC (RFC 4418 section 5.2.2) over six pairs of 32-bit words, then a
+ * multiplicative finaliser. An attacker who does not know the secret cannot aim at one set.
+ */
+TG_INLINE tg_u64 tg_hash(const struct tg_flow_key *key, const volatile tg_u32 *secret)
+{
+	const tg_u32 *w = (const tg_u32 *)key;
+	tg_u64 h = 0;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < 6; i++)
+		h += (tg_u64)(tg_u32)(w[2 * i] + secret[2 * i]) * (tg_u32)(w[2 * i + 1] + secret[2 * i + 1]);
+	h ^= h >> 32;
+	h *= ((tg_u64)secret[12] << 32 | secret[11]) | 1;
+	h ^= h >> 29;
+	return h;
+}
+
+/* floor(log2(ticks)) capped to 15, branch-free because BPF has no count-leading-zeros; 0 for gaps below 2 ticks. */
+TG_INLINE tg_u8 tg_iat_bin(tg_u32 ticks)
+{
+	tg_u32 v = ticks > 0xffff ? 0xffff : ticks, r, shift;
+
+	r = (v > 0xff) << 3;
+	v >>= r;
+	shift = (v > 0xf) << 2;
+	v >>= shift;
+	r |= shift;
+	shift = (v > 0x3) << 1;
+	v >>= shift;
+	r |= shift;
+	return (tg_u8)(r | (v >> 1));
+}
+
+TG_INLINE int tg_key_equal(const struct tg_flow_key *a, const struct tg_flow_key *b)
+{
+	const tg_u64 *x = (const tg_u64 *)a, *y = (const tg_u64 *)b;
+
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4]) | (x[5] ^ y[5])) == 0;
+}
+
+/* Zeroes everything that a record adds; key, last times, `seen`, SYN state and steering stay. */
+TG_INLINE void tg_start_part(struct tg_delta *e, tg_u32 now)
+{
+	tg_u64 *words;
+
+	e->packets[0] = e->packets[1] = 0;
+	e->octets[0] = e->octets[1] = 0;
+	e->payload_count = 0;
+	words = (tg_u64 *)e->size_bins;
+	words[0] = words[1] = words[2] = words[3] = 0;
+	words = (tg_u64 *)e->iat_bins;
+	words[0] = words[1] = words[2] = words[3] = words[4] = words[5] = words[6] = words[7] = 0;
+	e->ttl_min[0] = e->ttl_min[1] = 0xff;
+	e->ttl_max[0] = e->ttl_max[1] = 0;
+	e->window_min[0] = e->window_min[1] = 0xffff;
+	e->window_max[0] = e->window_max[1] = 0;
+	e->rtt_tick = 0;
+	e->entry_tick = now;
+	words = (tg_u64 *)e->head;
+	words[0] = words[1] = words[2] = words[3] = 0;
+}
+
+TG_INLINE tg_u32 tg_last_tick(const struct tg_delta *e, tg_u32 now)
+{
+	tg_u32 age0 = e->seen & 1 ? now - e->last_tick[0] : 0xffffffff;
+	tg_u32 age1 = e->seen & 2 ? now - e->last_tick[1] : 0xffffffff;
+
+	return now - (age0 < age1 ? age0 : age1);
+}
+
+/* Adds one packet to its entry. */
+TG_INLINE void tg_apply(struct tg_delta *e, const struct tg_packet *packet, tg_u32 now, tg_u32 ifindex,
+			const volatile struct tg_cache_settings *settings)
+{
+	tg_u32 d = packet->direction & 1;
+	tg_u64 *flags = (tg_u64 *)e->flag_counts[d];
+	tg_u32 lut = packet->octets >> 4;
+
+	if (e->seen & (1 << d))
+		e->iat_bins[d][tg_iat_bin(now - e->last_tick[d]) & 15]++;
+	if (e->packets[d] == 0) {
+		e->first_tick[d] = now;
+		e->ingress_ifindex[d] = ifindex;
+		e->tos[d] = packet->tos;
+		if ((e->packets[0] | e->packets[1]) == 0) {
+			if (d)
+				e->state |= TG_STATE_FIRST_UPPER;
+			else
+				e->state &= ~TG_STATE_FIRST_UPPER;
+		}
+	}
+	e->seen |= 1 << d;
+	e->last_tick[d] = now;
+	e->packets[d]++;
+	e->octets[d] += packet->octets;
+	e->size_bins[d][settings->size_lut[lut > TG_SIZE_LUT - 1 ? TG_SIZE_LUT - 1 : lut] & 15]++;
+	if (packet->ttl < e->ttl_min[d])
+		e->ttl_min[d] = packet->ttl;
+	if (packet->ttl > e->ttl_max[d])
+		e->ttl_max[d] = packet->ttl;
+	if (packet->payload && e->payload_count < TG_FIRST_PAYLOADS) {
+		tg_s16 size = packet->payload > 0x7fff ? 0x7fff : (tg_s16)packet->payload;
+
+		e->first_payload[e->payload_count & (TG_FIRST_PAYLOADS - 1)] = d ? -size : size;
+		e->payload_count++;
+	}
+	if (!packet->is_tcp)
+		return;
+	/* One multiply spreads the eight flag bits over eight byte counters. */
+	*flags += ((packet->flags & 0x7f) * 0x0002040810204081ull & 0x0101010101010101ull) |
+		  (tg_u64)(packet->flags >> 7) << 56;
+	if (packet->window < e->window_min[d])
+		e->window_min[d] = packet->window;
+	if (packet->window > e->window_max[d])
+		e->window_max[d] = packet->window;
+	if (packet->flags & TG_TCP_SYN) {
+		if (packet->mss)
+			e->mss[d] = packet->mss;
+		if (packet->window_scale)
+			e->window_scale[d] = packet->window_scale;
+		if (packet->flags & TG_TCP_ACK) {
+			e->state |= TG_STATE_SYNACK;
+		} else {
+			e->state |= d ? TG_STATE_SYN_UPPER : TG_STATE_SYN_LOWER;
+			e->syn_tick = now;
+		}
+	} else if ((e->state & TG_STATE_SYNACK) && !e->rtt_tick && e->syn_tick &&
+		   (e->state & (d ? TG_STATE_SYN_UPPER : TG_STATE_SYN_LOWER))) {
+		tg_u32 rtt = now - e->syn_tick;
+
+		e->rtt_tick = rtt ? rtt : 1;
+		e->syn_tick = 0;
+	}
+	if (packet->flags & TG_TCP_FIN)
+		e->state |= d ? TG_STATE_FIN_UPPER : TG_STATE_FIN_LOWER;
+	if (packet->flags & TG_TCP_RST)
+		e->state |= TG_STATE_RST;
+}
+
+/* Frees an entry after its delta was given away. */
+TG_INLINE void tg_release(struct tg_cache *cache, struct tg_delta *e, tg_u8 reason)
+{
+	e->state &= ~TG_STATE_CONTINUES;
+	if (e->packets[0] | e->packets[1])
+		tg_cache_export(cache, e, reason);
+	e->tag = 0;
+	e->packets[0] = e->packets[1] = 0;
+}
+
+/* Gives away what an entry holds; the flow stays resident. */
+TG_INLINE void tg_continue(struct tg_cache *cache, struct tg_delta *e, tg_u8 reason, tg_u32 now)
+{
+	e->state |= TG_STATE_CONTINUES;
+	tg_cache_export(cache, e, reason);
+	tg_start_part(e, now);
+}
+
+/*
+ * Meters one packet. `head` = payload bytes that are readable, at most head_bytes of them are kept per direction.
+ * Returns the entry, or 0 if the table could not be read (never in a correct set-up; the caller counts it).
+ */
+TG_INLINE struct tg_delta *tg_cache_update(struct tg_cache *cache, const struct tg_packet *packet, tg_u32 now,
+					   tg_u32 ifindex, const volatile struct tg_cache_settings *settings,
+					   struct tg_counters *counters)
+{
+	tg_u64 hash = tg_hash(&packet->key, settings->secret);
+	tg_u32 tag = (tg_u32)(hash >> 32) | 1, set = (tg_u32)hash & settings->mask & ~(TG_WAYS - 1);
+	struct tg_delta *e, *victim = 0;
+	tg_u32 victim_age = 0;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < TG_WAYS; i++) {
+		tg_u32 age;
+
+		e = tg_cache_entry(cache, set | i);
+		if (!e)
+			return 0;
+		if (e->tag == tag && tg_key_equal(&e->key, &packet->key))
+			goto found;
+		age = e->tag ? now - tg_last_tick(e, now) : 0xffffffff;
+		if (!victim || age > victim_age) {
+			victim = e;
+			victim_age = age;
+		}
+	}
+	e = victim;
+	if (!e)
+		return 0;
+	if (e->tag) {
+		counters->evictions++;
+		tg_release(cache, e, TG_REASON_EVICT);
+	}
+	counters->inserts++;
+	e->tag = tag;
+	e->key = packet->key;
+	e->state = 0;
+	e->seen = 0;
+	e->link = 0;
+	e->rule = 0;
+	e->mss[0] = e->mss[1] = 0;
+	e->window_scale[0] = e->window_scale[1] = 0;
+	e->tos[0] = e->tos[1] = 0;
+	e->ingress_ifindex[0] = e->ingress_ifindex[1] = 0;
+	e->syn_tick = 0;
+	tg_start_part(e, now);
+found:
+	if (e->packets[0] + e->packets[1] >= TG_MAX_PART_PACKETS) {
+		counters->overflows++;
+		tg_continue(cache, e, TG_REASON_OVERFLOW, now);
+	} else if (now - e->entry_tick >= settings->export_ticks && (e->packets[0] | e->packets[1])) {
+		counters->aged++;
+		tg_continue(cache, e, TG_REASON_AGE, now);
+	}
+	tg_apply(e, packet, now, ifindex, settings);
+	return e;
+}
+
+/* Sweeps one slot: an entry silent for idle_ticks leaves. Only from where no packet can be metered meanwhile. */
+TG_INLINE void tg_sweep(struct tg_cache *cache, tg_u32 index, tg_u32 now, tg_u32 idle_ticks, tg_u32 export_ticks,
+			struct tg_counters *counters)
+{
+	struct tg_delta *e = tg_cache_entry(cache, index);
+
+	if (!e || !e->tag)
+		return;
+	if (now - tg_last_tick(e, now) >= idle_ticks) {
+		counters->idle_exports++;
+		tg_release(cache, e, TG_REASON_IDLE);
+	} else if (now - e->entry_tick >= export_ticks && (e->packets[0] | e->packets[1])) {
+		counters->aged++;
+		tg_continue(cache, e, TG_REASON_AGE, now);
+	}
+}
+
+#endif

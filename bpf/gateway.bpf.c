@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The kernel side of the meter.
+ *   1. gateway_xdp parses each packet and adds it to this CPU's flow cache; the packet goes on to the stack.
+ *   2. What leaves the cache is a delta record on this CPU's own ring buffer.
+ *   3. A timer pinned to each CPU makes silent entries leave; gateway_flush makes all of them leave.
+ * XDP, tc programs run by BPF_PROG_TEST_RUN and pinned timers all run with bottom halves disabled, so on one CPU
+ * they never interrupt each other: nobody else writes this CPU's entries (not true on PREEMPT_RT, which the loader
+ * refuses). Every packet ends in exactly one kind_* counter, and rx_packets = exported + ring_lost + resident.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "flow_abi.h"
+
+#define CLOCK_MONOTONIC 1
+#ifndef BPF_F_TIMER_CPU_PIN
+#define BPF_F_TIMER_CPU_PIN (1ULL << 1)
+#endif
+
+struct tg_cache {
+	tg_u32 base; /* index of this CPU's first entry */
+	tg_u32 cpu;
+	struct tg_counters *counters;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 4096); /* CPUs x entries, set by the loader */
+	__type(key, tg_u32);
+	__type(value, struct tg_delta);
+} flow_cache SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* CPUs */
+	__type(key, tg_u32);
+	__type(value, struct tg_counters);
+} counters SEC(".maps");
+
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1); /* CPUs */
+	__type(key, tg_u32);
+	__array(values, struct ring);
+} rings SEC(".maps");
+
+/* Ports of fragmented datagrams. Shared by all CPUs: later fragments have no ports, so RSS puts them elsewhere. */
+struct fragment_key {
+	tg_u8 lower_address[16], upper_address[16];
+	tg_u32 id;
+	tg_u32 protocol;
+};
+
+struct fragment_ports {
+	tg_u16 lower_port, upper_port;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct fragment_key);
+	__type(value, struct fragment_ports);
+} fragments SEC(".maps");
+
+struct sweep_timer {
+	struct bpf_timer timer;
+	tg_u32 cursor;
+	tg_u32 armed;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* CPUs */
+	__type(key, tg_u32);
+	__type(value, struct sweep_timer);
+} sweep_timers SEC(".maps");
+
+const volatile struct tg_cache_settings settings = { .mask = 4095, .export_ticks = 1 << 20 };
+const volatile tg_u32 idle_ticks = 1 << 20;
+const volatile tg_u64 sweep_period_ns = 20000000;
+const volatile tg_u32 sweep_slice = 512;
+
+static __always_inline struct tg_delta *tg_cache_entry(struct tg_cache *cache, tg_u32 index)
+{
+	tg_u32 at = cache->base + index;
+
+	return bpf_map_lookup_elem(&flow_cache, &at);
+}
+
+/* Not inlined: four call sites in the packet path would quadruple the program. */
+static __attribute__((noinline)) void export_delta(struct tg_delta *e, tg_u32 cpu, tg_u32 reason)
+{
+	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cpu);
+	void *ring = bpf_map_lookup_elem(&rings, &cpu);
+	tg_u64 packets, octets;
+	struct tg_delta *record;
+
+	if (!c || !e)
+		return;
+	packets = (tg_u64)e->packets[0] + e->packets[1];
+	octets = (tg_u64)e->octets[0] + e->octets[1];
+	record = ring ? bpf_ringbuf_reserve(ring, sizeof(*record), 0) : 0;
+	if (!record) {
+		c->ring_lost_records++;
+		c->ring_lost_packets += packets;
+		c->ring_lost_octets += octets;
+		return;
+	}
+	__builtin_memcpy(record, e, sizeof(*record));
+	record->tag = (tg_u32)c->exported_records;
+	record->reason = (tg_u8)reason;
+	record->cpu = (tg_u8)cpu;
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	c->exported_records++;
+	c->exported_packets += packets;
+	c->exported_octets += octets;
+}
+
+static __always_inline void tg_cache_export(struct tg_cache *cache, struct tg_delta *entry, tg_u8 reason)
+{
+	export_delta(entry, cache->cpu, reason);
+}
+
+#include "flow_cache.h"
+
+__attribute__((noinline)) int tg_walk_extensions_slow(struct xdp_md *context, struct tg_cursor *cursor)
+{
+	if (!cursor)
+		return 0;
+	tg_walk_extensions((const tg_u8 *)(long)context->data, (const tg_u8 *)(long)context->data_end, cursor);
+	return 0;
+}
+
+__attribute__((noinline)) int tg_read_syn_options_slow(struct xdp_md *context, struct tg_cursor *cursor,
+						      unsigned int end)
+{
+	if (!cursor)
+		return 0;
+	tg_read_syn_options((const tg_u8 *)(long)context->data, (const tg_u8 *)(long)context->data_end, end, cursor);
+	return 0;
+}
+
+/* First fragments leave their ports behind; later ones pick them up, or are metered as fragments of their own. */
+static __attribute__((noinline)) void follow_fragments(struct tg_packet *packet)
+{
+	struct fragment_key key = {};
+
+	__builtin_memcpy(key.lower_address, packet->key.lower_address, 16);
+	__builtin_memcpy(key.upper_address, packet->key.upper_address, 16);
+	key.id = packet->fragment_id;
+	key.protocol = packet->key.protocol;
+	if (packet->fragment == TG_FRAGMENT_FIRST) {
+		struct fragment_ports ports = { packet->key.lower_port, packet->key.upper_port };
+
+		bpf_map_update_elem(&fragments, &key, &ports, BPF_ANY);
+	} else {
+		struct fragment_ports *ports = bpf_map_lookup_elem(&fragments, &key);
+
+		if (ports) {
+			packet->key.lower_port = ports->lower_port;
+			packet->key.upper_port = ports->upper_port;
+		} else {
+			packet->key.kind = TG_KIND_FRAGMENT;
+		}
+	}
+}
+
+static __always_inline tg_u32 tick_now(void)
+{
+	return (tg_u32)(bpf_ktime_get_ns() >> TG_TICK_SHIFT);
+}
+
+static __always_inline void count_kind(struct tg_counters *c, const struct tg_packet *packet)
+{
+	switch (packet->key.kind) {
+	case TG_KIND_IPV4:
+		c->kind_ipv4++;
+		break;
+	case TG_KIND_IPV6:
+		c->kind_ipv6++;
+		break;
+	case TG_KIND_NON_IP:
+		c->kind_non_ip++;
+		break;
+	case TG_KIND_FRAGMENT:
+		c->kind_fragment++;
+		break;
+	default:
+		c->kind_unparsed++;
+		c->unparsed[packet->unparsed & 15]++;
+	}
+}
+
+SEC("xdp")
+int gateway_xdp(struct xdp_md *context)
+{
+	struct tg_frame frame = {
+		.data = (const tg_u8 *)(long)context->data,
+		.data_end = (const tg_u8 *)(long)context->data_end,
+	};
+	struct tg_cache cache = { .cpu = bpf_get_smp_processor_id() };
+	struct tg_packet packet;
+	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cache.cpu);
+
+	if (!c)
+		return XDP_PASS;
+	frame.wire_octets = (tg_u32)(frame.data_end - frame.data);
+	cache.base = cache.cpu * (settings.mask + 1);
+	cache.counters = c;
+	tg_parse(context, &frame, &packet);
+	if (packet.fragment)
+		follow_fragments(&packet);
+	c->rx_packets++;
+	c->rx_octets += packet.octets;
+	count_kind(c, &packet);
+	if (!tg_cache_update(&cache, &packet, tick_now(), context->ingress_ifindex, &settings, c)) {
+		c->ring_lost_packets++;
+		c->ring_lost_octets += packet.octets;
+	}
+	return XDP_PASS;
+}
+
+struct sweep_loop {
+	struct tg_cache cache;
+	tg_u32 cursor;
+	tg_u32 now;
+	tg_u32 idle;
+	tg_u32 export;
+};
+
+static long sweep_one(tg_u64 i, struct sweep_loop *loop)
+{
+	tg_u32 cpu = loop->cache.cpu;
+	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cpu);
+
+	if (!c)
+		return 1;
+	tg_sweep(&loop->cache, (loop->cursor + (tg_u32)i) & settings.mask, loop->now, loop->idle, loop->export, c);
+	return 0;
+}
+
+static int sweep_timer_fired(void *map, tg_u32 *key, struct sweep_timer *timer)
+{
+	struct sweep_loop loop = { .cursor = timer->cursor, .now = tick_now() };
+	tg_u32 cpu = bpf_get_smp_processor_id();
+	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cpu);
+
+	loop.idle = idle_ticks;
+	loop.export = settings.export_ticks;
+	loop.cache.cpu = cpu;
+	loop.cache.base = cpu * (settings.mask + 1);
+	/* After CPU hot-unplug a timer may land elsewhere; another CPU's entries are not ours to touch. */
+	if (cpu == *key && c) {
+		bpf_loop(sweep_slice, sweep_one, &loop, 0);
+		timer->cursor = (loop.cursor + sweep_slice) & settings.mask;
+		c->timer_ticks++;
+	}
+	bpf_timer_start(&timer->timer, sweep_period_ns, BPF_F_TIMER_CPU_PIN);
+	return 0;
+}
+
+/* Run once on each CPU by BPF_PROG_TEST_RUN. Returns 0 when the CPU's timer runs. */
+SEC("tc")
+int gateway_arm(struct __sk_buff *skb)
+{
+	tg_u32 cpu = bpf_get_smp_processor_id();
+	struct sweep_timer *timer = bpf_map_lookup_elem(&sweep_timers, &cpu);
+	long status;
+
+	if (!timer)
+		return 1;
+	status = bpf_timer_init(&timer->timer, &sweep_timers, CLOCK_MONOTONIC);
+	if (status && status != -16 /* EBUSY: armed before */)
+		return 2;
+	if (bpf_timer_set_callback(&timer->timer, sweep_timer_fired))
+		return 3;
+	return bpf_timer_start(&timer->timer, sweep_period_ns, BPF_F_TIMER_CPU_PIN) ? 4 : 0;
+}
+
+/* Run on a CPU by BPF_PROG_TEST_RUN: everything resident there leaves now. */
+SEC("tc")
+int gateway_flush(struct __sk_buff *skb)
+{
+	struct sweep_loop loop = { .now = tick_now() };
+
+	loop.cache.cpu = bpf_get_smp_processor_id();
+	loop.cache.base = loop.cache.cpu * (settings.mask + 1);
+	loop.idle = 0; /* everything has been silent for 0 ticks */
+	loop.export = 0;
+	bpf_loop(settings.mask + 1, sweep_one, &loop, 0);
+	return 0;
+}
+
+/* The licence that the kernel checks; see LICENSE.GPL-2.0 and LICENSE.BSD-2-Clause. */
+char gateway_license[] SEC("license") = "Dual BSD/GPL";
