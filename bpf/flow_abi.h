@@ -26,6 +26,12 @@ typedef uint32_t tg_u32;
 typedef uint64_t tg_u64;
 #endif
 
+#ifdef __cplusplus
+#define TG_STATIC_ASSERT(condition, words) static_assert(condition, words)
+#else
+#define TG_STATIC_ASSERT(condition, words) _Static_assert(condition, words)
+#endif
+
 /* Bumped whenever a layout below changes meaning; part of the pin directory's name. */
 #define TG_ABI_VERSION 1
 
@@ -74,7 +80,7 @@ struct tg_flow_key {
 	tg_u16 inner_vlan;
 	tg_u16 tunnel_kind; /* 0 none; else UDP port or IP protocol of the tunnel that was entered */
 };
-_Static_assert(sizeof(struct tg_flow_key) == 48, "flow key layout");
+TG_STATIC_ASSERT(sizeof(struct tg_flow_key) == 48, "flow key layout");
 
 /* Why a delta record left the cache. */
 enum tg_reason {
@@ -135,11 +141,11 @@ struct tg_delta {
 	tg_u32 entry_tick; /* entry only: when this residency (or its part after an export) began */
 	tg_u8 head[2][TG_HEAD_BYTES]; /* first payload bytes of each direction when configured, else zero */
 };
-_Static_assert(sizeof(struct tg_delta) == 256, "delta record layout");
-_Static_assert(__builtin_offsetof(struct tg_delta, size_bins) == 32, "line 0");
-_Static_assert(__builtin_offsetof(struct tg_delta, iat_bins) == 64, "line 1");
-_Static_assert(__builtin_offsetof(struct tg_delta, key) == 128, "line 2");
-_Static_assert(__builtin_offsetof(struct tg_delta, first_tick) == 192, "line 3");
+TG_STATIC_ASSERT(sizeof(struct tg_delta) == 256, "delta record layout");
+TG_STATIC_ASSERT(__builtin_offsetof(struct tg_delta, size_bins) == 32, "line 0");
+TG_STATIC_ASSERT(__builtin_offsetof(struct tg_delta, iat_bins) == 64, "line 1");
+TG_STATIC_ASSERT(__builtin_offsetof(struct tg_delta, key) == 128, "line 2");
+TG_STATIC_ASSERT(__builtin_offsetof(struct tg_delta, first_tick) == 192, "line 3");
 
 /*
  * Per-CPU counters, all monotonic u64. Conservation, exactly, whenever the CPU is quiet:

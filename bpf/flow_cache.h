@@ -13,53 +13,12 @@
 #ifndef TIDEGATE_FLOW_CACHE_H
 #define TIDEGATE_FLOW_CACHE_H
 
+#include "flow_key.h"
 #include "parse.h"
 
 #define TG_WAYS 4
 /* A residency part ends before any 8-bit counter can overflow. */
 #define TG_MAX_PART_PACKETS 254
-/*
- * Keyed universal hash of a flow key: NH of UMAC (RFC 4418 section 5.2.2) over six pairs of 32-bit words, then a
- * multiplicative finaliser. An attacker who does not know the secret cannot aim at one set.
- */
-TG_INLINE tg_u64 tg_hash(const struct tg_flow_key *key, const volatile tg_u32 *secret)
-{
-	const tg_u32 *w = (const tg_u32 *)key;
-	tg_u64 h = 0;
-	int i;
-
-#pragma unroll
-	for (i = 0; i < 6; i++)
-		h += (tg_u64)(tg_u32)(w[2 * i] + secret[2 * i]) * (tg_u32)(w[2 * i + 1] + secret[2 * i + 1]);
-	h ^= h >> 32;
-	h *= ((tg_u64)secret[12] << 32 | secret[11]) | 1;
-	h ^= h >> 29;
-	return h;
-}
-
-/* floor(log2(ticks)) capped to 15, branch-free because BPF has no count-leading-zeros; 0 for gaps below 2 ticks. */
-TG_INLINE tg_u8 tg_iat_bin(tg_u32 ticks)
-{
-	tg_u32 v = ticks > 0xffff ? 0xffff : ticks, r, shift;
-
-	r = (v > 0xff) << 3;
-	v >>= r;
-	shift = (v > 0xf) << 2;
-	v >>= shift;
-	r |= shift;
-	shift = (v > 0x3) << 1;
-	v >>= shift;
-	r |= shift;
-	return (tg_u8)(r | (v >> 1));
-}
-
-TG_INLINE int tg_key_equal(const struct tg_flow_key *a, const struct tg_flow_key *b)
-{
-	const tg_u64 *x = (const tg_u64 *)a, *y = (const tg_u64 *)b;
-
-	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4]) | (x[5] ^ y[5])) == 0;
-}
-
 /* Zeroes everything that a record adds; key, last times, `seen`, SYN state and steering stay. */
 TG_INLINE void tg_start_part(struct tg_delta *e, tg_u32 now)
 {
@@ -191,7 +150,7 @@ TG_INLINE struct tg_delta *tg_cache_update(struct tg_cache *cache, const struct 
 	tg_u32 victim_age = 0;
 	int i;
 
-#pragma unroll
+	TG_UNROLL
 	for (i = 0; i < TG_WAYS; i++) {
 		tg_u32 age;
 

@@ -15,13 +15,7 @@
 #ifndef TIDEGATE_PARSE_H
 #define TIDEGATE_PARSE_H
 
-#include "flow_abi.h"
-
-#ifdef __bpf__
-#define TG_INLINE static __attribute__((always_inline)) inline
-#else
-#define TG_INLINE static inline
-#endif
+#include "flow_key.h"
 
 #define TG_ETHERTYPE_IPV4 0x0800
 #define TG_ETHERTYPE_IPV6 0x86dd
@@ -416,9 +410,7 @@ TG_INLINE void tg_parse(void *context, const struct tg_frame *frame, struct tg_p
 	if (!p)
 		return tg_unparsed(packet, frame, TG_UNPARSED_SHORT_ETHERNET, 0);
 	ethertype = tg_load16(p + 12);
-#ifdef __bpf__
-#pragma unroll
-#endif
+	TG_UNROLL
 	for (i = 0; i < 2; i++) {
 		tg_u16 tag;
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What the cache in the kernel and the table in user space both compute from a flow key and a gap. */
+#ifndef TIDEGATE_FLOW_KEY_H
+#define TIDEGATE_FLOW_KEY_H
+
+#include "flow_abi.h"
+
+#ifdef __bpf__
+#define TG_INLINE static __attribute__((always_inline)) inline
+#define TG_UNROLL _Pragma("unroll")
+#else
+#define TG_INLINE static inline
+#define TG_UNROLL
+#endif
+
+/*
+ * Keyed universal hash of a flow key: NH of UMAC (RFC 4418 section 5.2.2) over six pairs of 32-bit words, then a
+ * multiplicative finaliser. An attacker who does not know the secret cannot aim at one set.
+ */
+TG_INLINE tg_u64 tg_hash(const struct tg_flow_key *key, const volatile tg_u32 *secret)
+{
+	const tg_u32 *w = (const tg_u32 *)key;
+	tg_u64 h = 0;
+	int i;
+
+	TG_UNROLL
+	for (i = 0; i < 6; i++)
+		h += (tg_u64)(tg_u32)(w[2 * i] + secret[2 * i]) * (tg_u32)(w[2 * i + 1] + secret[2 * i + 1]);
+	h ^= h >> 32;
+	h *= ((tg_u64)secret[12] << 32 | secret[11]) | 1;
+	h ^= h >> 29;
+	return h;
+}
+
+/* floor(log2(ticks)) capped to 15, branch-free because BPF has no count-leading-zeros; 0 for gaps below 2 ticks. */
+TG_INLINE tg_u8 tg_iat_bin(tg_u32 ticks)
+{
+	tg_u32 v = ticks > 0xffff ? 0xffff : ticks, r, shift;
+
+	r = (v > 0xff) << 3;
+	v >>= r;
+	shift = (v > 0xf) << 2;
+	v >>= shift;
+	r |= shift;
+	shift = (v > 0x3) << 1;
+	v >>= shift;
+	r |= shift;
+	return (tg_u8)(r | (v >> 1));
+}
+
+TG_INLINE int tg_key_equal(const struct tg_flow_key *a, const struct tg_flow_key *b)
+{
+	const tg_u64 *x = (const tg_u64 *)a, *y = (const tg_u64 *)b;
+
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4]) | (x[5] ^ y[5])) == 0;
+}
+
+#endif

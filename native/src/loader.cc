@@ -1,0 +1,286 @@
+#include "loader.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <thread>
+#include <unistd.h>
+
+namespace tidegate
+{
+
+namespace
+{
+thread_local std::string libbpf_log;
+
+int CollectLog(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	char line[1024];
+
+	if (level == LIBBPF_DEBUG)
+		return 0;
+	int length = vsnprintf(line, sizeof(line), format, arguments);
+
+	if (libbpf_log.size() < 64 * 1024)
+		libbpf_log += line;
+	return length;
+}
+
+BpfError Failed(const char *operation, int error)
+{
+	BpfError failure{error < 0 ? -error : error, operation, libbpf_log};
+
+	libbpf_log.clear();
+	return failure;
+}
+
+size_t PageRound(size_t bytes)
+{
+	size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+
+	return (bytes + page - 1) / page * page;
+}
+} // namespace
+
+Loader::~Loader()
+{
+	Detach();
+	if (counters_)
+		munmap(const_cast<tg_counters *>(counters_), counters_bytes_);
+	if (cache_)
+		munmap(const_cast<tg_delta *>(cache_), cache_bytes_);
+	for (int ring : rings_)
+		close(ring);
+	if (object_)
+		bpf_object__close(object_);
+}
+
+BpfError Loader::Load(const LoaderOptions &options)
+{
+	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+	libbpf_set_print(CollectLog);
+	int cpus = libbpf_num_possible_cpus();
+
+	if (cpus < 0)
+		return Failed("count CPUs", cpus);
+	cpus_ = static_cast<uint32_t>(cpus);
+	entries_ = options.settings.mask + 1;
+	object_ = bpf_object__open_file(options.object_path.c_str(), nullptr);
+	if (!object_)
+		return Failed("open the BPF object", errno);
+
+	// Read-only data is set by symbol order in the .rodata map: found through the object's own BTF-backed map.
+	struct bpf_map *rodata = bpf_object__find_map_by_name(object_, ".rodata");
+	size_t rodata_bytes = 0;
+
+	if (!rodata)
+		return Failed("find .rodata", ENOENT);
+	uint8_t *initial = static_cast<uint8_t *>(const_cast<void *>(bpf_map__initial_value(rodata, &rodata_bytes)));
+	struct RodataField {
+		const char *name;
+		const void *value;
+		size_t bytes;
+	} fields[] = {
+	    {"settings", &options.settings, sizeof(options.settings)},
+	    {"idle_ticks", &options.idle_ticks, sizeof(options.idle_ticks)},
+	    {"sweep_period_ns", &options.sweep_period_ns, sizeof(options.sweep_period_ns)},
+	    {"sweep_slice", &options.sweep_slice, sizeof(options.sweep_slice)},
+	};
+	const struct btf *btf = bpf_object__btf(object_);
+	int section = btf ? btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC) : -ENOENT;
+
+	if (section < 0 || !initial)
+		return Failed("find .rodata in BTF", section < 0 ? section : EINVAL);
+	const struct btf_type *type = btf__type_by_id(btf, static_cast<uint32_t>(section));
+	const struct btf_var_secinfo *variables = btf_var_secinfos(type);
+
+	for (const RodataField &field : fields) {
+		bool found = false;
+
+		for (int i = 0; i < btf_vlen(type); i++) {
+			const struct btf_type *variable = btf__type_by_id(btf, variables[i].type);
+
+			if (std::strcmp(btf__name_by_offset(btf, variable->name_off), field.name) != 0)
+				continue;
+			if (variables[i].size != field.bytes || variables[i].offset + field.bytes > rodata_bytes)
+				return Failed(field.name, EINVAL);
+			std::memcpy(initial + variables[i].offset, field.value, field.bytes);
+			found = true;
+		}
+		if (!found)
+			return Failed(field.name, ENOENT);
+	}
+
+	struct {
+		const char *name;
+		uint32_t entries;
+	} sizes[] = {{"flow_cache", cpus_ * entries_}, {"counters", cpus_}, {"rings", cpus_}, {"sweep_timers", cpus_}};
+
+	for (const auto &size : sizes) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object_, size.name);
+		int error = map ? bpf_map__set_max_entries(map, size.entries) : -ENOENT;
+
+		if (error)
+			return Failed(size.name, error);
+	}
+	int error = bpf_object__load(object_);
+
+	if (error)
+		return Failed("load the BPF programs", error);
+
+	int outer = bpf_map__fd(bpf_object__find_map_by_name(object_, "rings"));
+
+	for (uint32_t cpu = 0; cpu < cpus_; cpu++) {
+		int ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "flow_ring", 0, 0, options.ring_bytes, nullptr);
+
+		if (ring < 0)
+			return Failed("create a ring buffer", errno);
+		rings_.push_back(ring);
+		if (bpf_map_update_elem(outer, &cpu, &ring, BPF_ANY))
+			return Failed("install a ring buffer", errno);
+	}
+	counters_bytes_ = PageRound(sizeof(tg_counters) * cpus_);
+	counters_ = static_cast<const tg_counters *>(MapMemory("counters", counters_bytes_));
+	cache_bytes_ = PageRound(sizeof(tg_delta) * entries_ * cpus_);
+	cache_ = static_cast<const tg_delta *>(MapMemory("flow_cache", cache_bytes_));
+	if (!counters_ || !cache_)
+		return Failed("map the BPF maps into memory", errno);
+	return {};
+}
+
+void *Loader::MapMemory(const char *name, size_t bytes) const
+{
+	int fd = bpf_map__fd(bpf_object__find_map_by_name(object_, name));
+	void *memory = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
+
+	return memory == MAP_FAILED ? nullptr : memory;
+}
+
+BpfError Loader::RunOnEachCpu(const char *program)
+{
+	int fd = bpf_program__fd(bpf_object__find_program_by_name(object_, program));
+	cpu_set_t before, one;
+	BpfError failure;
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+	sched_getaffinity(0, sizeof(before), &before);
+	for (uint32_t cpu = 0; cpu < cpus_ && cpu < static_cast<uint32_t>(online) && !failure; cpu++) {
+		uint8_t frame[64] = {};
+		LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame), .repeat = 1);
+
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		if (sched_setaffinity(0, sizeof(one), &one))
+			continue; // not ours to run on: no queue of this process's NICs is served there either
+		if (bpf_prog_test_run_opts(fd, &run))
+			failure = Failed(program, errno);
+		else if (run.retval != 0)
+			failure = Failed(program, EIO);
+	}
+	sched_setaffinity(0, sizeof(before), &before);
+	return failure;
+}
+
+BpfError Loader::Arm()
+{
+	return RunOnEachCpu("gateway_arm");
+}
+
+BpfError Loader::FlushCaches()
+{
+	return RunOnEachCpu("gateway_flush");
+}
+
+BpfError Loader::Attach(const std::string &name, const std::string &netns, bool native, uint32_t *ifindex)
+{
+	int program = bpf_program__fd(bpf_object__find_program_by_name(object_, "gateway_xdp"));
+	BpfError failure;
+	int link = -1;
+
+	// A thread of its own, because a network namespace is a property of the thread.
+	std::thread([&] {
+		if (!netns.empty()) {
+			int fd = open(netns.c_str(), O_RDONLY | O_CLOEXEC);
+			int status = fd < 0 ? -1 : setns(fd, CLONE_NEWNET);
+			int error = errno;
+
+			if (fd >= 0)
+				close(fd);
+			if (status) {
+				failure = Failed("enter the network namespace", error);
+				return;
+			}
+		}
+		*ifindex = if_nametoindex(name.c_str());
+		if (*ifindex == 0) {
+			failure = Failed("find the interface", errno);
+			return;
+		}
+		LIBBPF_OPTS(bpf_link_create_opts, options,
+			    .flags = static_cast<__u32>(native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE));
+
+		link = bpf_link_create(program, static_cast<int>(*ifindex), BPF_XDP, &options);
+		if (link < 0)
+			failure = Failed("attach XDP", errno);
+	}).join();
+	if (!failure)
+		links_.push_back(link);
+	return failure;
+}
+
+BpfError Loader::RunXdp(const uint8_t *frame, uint32_t bytes, uint32_t *verdict)
+{
+	int fd = bpf_program__fd(bpf_object__find_program_by_name(object_, "gateway_xdp"));
+	std::vector<uint8_t> out(bytes + 256);
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_out = out.data(), .data_size_in = bytes,
+		    .data_size_out = static_cast<__u32>(out.size()), .repeat = 1);
+
+	if (bpf_prog_test_run_opts(fd, &run))
+		return Failed("run the XDP program", errno);
+	*verdict = run.retval;
+	return {};
+}
+
+void Loader::Detach()
+{
+	for (int link : links_)
+		close(link);
+	links_.clear();
+}
+
+tg_counters Loader::Counters() const
+{
+	tg_counters sum{};
+	uint64_t *into = reinterpret_cast<uint64_t *>(&sum);
+
+	for (uint32_t cpu = 0; cpu < cpus_; cpu++) {
+		const volatile uint64_t *from = reinterpret_cast<const volatile uint64_t *>(&counters_[cpu]);
+
+		for (size_t i = 0; i < sizeof(sum) / sizeof(uint64_t); i++)
+			into[i] += from[i];
+	}
+	return sum;
+}
+
+uint64_t Loader::CacheResidentPackets() const
+{
+	uint64_t packets = 0;
+
+	for (uint32_t i = 0; i < cpus_ * entries_; i++) {
+		const volatile tg_delta &e = cache_[i];
+
+		if (e.tag != 0)
+			packets += static_cast<uint64_t>(e.packets[0]) + e.packets[1];
+	}
+	return packets;
+}
+
+} // namespace tidegate

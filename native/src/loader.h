@@ -1,0 +1,84 @@
+// Loads gateway.bpf.o, attaches it, and gives access to its maps. All descriptors are held for the object's life.
+#ifndef TIDEGATE_LOADER_H
+#define TIDEGATE_LOADER_H
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+extern "C" {
+#include "flow_abi.h"
+}
+
+struct bpf_object;
+struct bpf_program;
+
+namespace tidegate
+{
+
+// A failed operation of the kernel or libbpf, with what libbpf had to say.
+struct BpfError {
+	int error = 0; // errno
+	std::string operation;
+	std::string log;
+
+	explicit operator bool() const { return error != 0; }
+};
+
+struct LoaderOptions {
+	std::string object_path;
+	tg_cache_settings settings{};
+	uint32_t idle_ticks = 0;
+	uint64_t sweep_period_ns = 0;
+	uint32_t sweep_slice = 0;
+	uint32_t ring_bytes = 0;
+};
+
+class Loader
+{
+      public:
+	Loader() = default;
+	~Loader();
+	Loader(const Loader &) = delete;
+	Loader &operator=(const Loader &) = delete;
+
+	BpfError Load(const LoaderOptions &options);
+
+	// Arms the sweep timer of every CPU.
+	BpfError Arm();
+
+	// Makes everything resident in every CPU's cache leave into its ring.
+	BpfError FlushCaches();
+
+	// Attaches the XDP program; `netns` is a path such as /run/netns/x, or empty for our own. Never replaces a
+	// program that is already there (EBUSY).
+	BpfError Attach(const std::string &name, const std::string &netns, bool native, uint32_t *ifindex);
+
+	// Runs the XDP program over one frame without a NIC, for tests. Returns its verdict in *verdict.
+	BpfError RunXdp(const uint8_t *frame, uint32_t bytes, uint32_t *verdict);
+
+	void Detach();
+
+	uint32_t cpus() const { return cpus_; }
+	uint32_t cache_entries() const { return entries_; }
+	int ring_fd(uint32_t cpu) const { return rings_[cpu]; }
+	tg_counters Counters() const;         // summed over CPUs
+	uint64_t CacheResidentPackets() const; // counted entry by entry
+
+      private:
+	BpfError RunOnEachCpu(const char *program);
+	void *MapMemory(const char *name, size_t bytes) const;
+
+	bpf_object *object_ = nullptr;
+	std::vector<int> links_;
+	std::vector<int> rings_;
+	uint32_t cpus_ = 0, entries_ = 0;
+	const tg_counters *counters_ = nullptr;
+	size_t counters_bytes_ = 0;
+	const tg_delta *cache_ = nullptr;
+	size_t cache_bytes_ = 0;
+};
+
+} // namespace tidegate
+
+#endif
