@@ -19,6 +19,30 @@
 #define TG_WAYS 4
 /* A residency part ends before any 8-bit counter can overflow. */
 #define TG_MAX_PART_PACKETS 254
+/* Every packet ends in exactly one kind. */
+TG_INLINE void tg_count_packet(struct tg_counters *counters, const struct tg_packet *packet)
+{
+	counters->rx_packets++;
+	counters->rx_octets += packet->octets;
+	switch (packet->key.kind) {
+	case TG_KIND_IPV4:
+		counters->kind_ipv4++;
+		break;
+	case TG_KIND_IPV6:
+		counters->kind_ipv6++;
+		break;
+	case TG_KIND_NON_IP:
+		counters->kind_non_ip++;
+		break;
+	case TG_KIND_FRAGMENT:
+		counters->kind_fragment++;
+		break;
+	default:
+		counters->kind_unparsed++;
+		counters->unparsed[packet->unparsed & 15]++;
+	}
+}
+
 /* Zeroes everything that a record adds; key, last times, `seen`, SYN state and steering stay. */
 TG_INLINE void tg_start_part(struct tg_delta *e, tg_u32 now)
 {

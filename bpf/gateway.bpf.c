@@ -178,27 +178,6 @@ static __always_inline tg_u32 tick_now(void)
 	return (tg_u32)(bpf_ktime_get_ns() >> TG_TICK_SHIFT);
 }
 
-static __always_inline void count_kind(struct tg_counters *c, const struct tg_packet *packet)
-{
-	switch (packet->key.kind) {
-	case TG_KIND_IPV4:
-		c->kind_ipv4++;
-		break;
-	case TG_KIND_IPV6:
-		c->kind_ipv6++;
-		break;
-	case TG_KIND_NON_IP:
-		c->kind_non_ip++;
-		break;
-	case TG_KIND_FRAGMENT:
-		c->kind_fragment++;
-		break;
-	default:
-		c->kind_unparsed++;
-		c->unparsed[packet->unparsed & 15]++;
-	}
-}
-
 SEC("xdp")
 int gateway_xdp(struct xdp_md *context)
 {
@@ -218,9 +197,7 @@ int gateway_xdp(struct xdp_md *context)
 	tg_parse(context, &frame, &packet);
 	if (packet.fragment)
 		follow_fragments(&packet);
-	c->rx_packets++;
-	c->rx_octets += packet.octets;
-	count_kind(c, &packet);
+	tg_count_packet(c, &packet);
 	if (!tg_cache_update(&cache, &packet, tick_now(), context->ingress_ifindex, &settings, c)) {
 		c->ring_lost_packets++;
 		c->ring_lost_octets += packet.octets;

@@ -1,0 +1,14 @@
+#ifndef TIDEGATE_ADDON_H
+#define TIDEGATE_ADDON_H
+
+#include <napi.h>
+
+namespace tidegate
+{
+
+void InitCapture(Napi::Env env, Napi::Object exports);
+void InitReplay(Napi::Env env, Napi::Object exports);
+
+} // namespace tidegate
+
+#endif

@@ -1,0 +1,56 @@
+// One flow as the table holds it. Index [0] = lower -> upper of the canonical key, [1] = upper -> lower.
+#ifndef TIDEGATE_FLOW_ENTRY_H
+#define TIDEGATE_FLOW_ENTRY_H
+
+#include "flow_table.h"
+
+namespace tidegate
+{
+
+struct FlowTable::Entry {
+	tg_flow_key key;
+	uint64_t hash;
+	uint64_t flow_id;
+	uint64_t first_ns[2], last_ns[2]; // this record's first, the flow's last, source clock; 0 = none
+	uint64_t record_start_ns;
+	uint64_t packets[2], octets[2];
+	uint32_t size_bins[2][TG_SIZE_BINS], iat_bins[2][TG_IAT_BINS], flag_counts[2][TG_FLAG_COUNTS];
+	uint32_t ingress_ifindex[2];
+	uint32_t rtt_tick;
+	uint32_t wheel_next;
+	int16_t first_payload[TG_FIRST_PAYLOADS];
+	uint16_t window_min[2], window_max[2], mss[2];
+	uint8_t ttl_min[2], ttl_max[2], window_scale[2], tos[2];
+	uint8_t head[2][TG_HEAD_BYTES];
+	uint8_t payload_count;
+	uint8_t syn;            // bit d: a SYN without ACK came from side d
+	uint8_t fin;            // bit d: a FIN came from side d
+	uint8_t kernel_counts;  // bit d: the source counts the next gap of direction d itself
+	uint8_t first_side;     // who sent the first packet of the flow
+	int8_t source;          // which side is the source: -1 undecided
+	uint8_t biflow;         // biflowDirection of that decision
+	bool reset, aggregate, used;
+
+	void StartRecord(uint64_t now_ns)
+	{
+		record_start_ns = now_ns;
+		for (int d = 0; d < 2; d++) {
+			packets[d] = octets[d] = first_ns[d] = 0;
+			ttl_min[d] = 0xff;
+			ttl_max[d] = 0;
+			window_min[d] = 0xffff;
+			window_max[d] = 0;
+		}
+		std::memset(size_bins, 0, sizeof(size_bins));
+		std::memset(iat_bins, 0, sizeof(iat_bins));
+		std::memset(flag_counts, 0, sizeof(flag_counts));
+	}
+
+	uint64_t Last() const { return last_ns[0] > last_ns[1] ? last_ns[0] : last_ns[1]; }
+	bool Ended() const { return reset || fin == 3; }
+	bool Empty() const { return (packets[0] | packets[1]) == 0; }
+};
+
+} // namespace tidegate
+
+#endif

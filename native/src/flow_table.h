@@ -1,0 +1,105 @@
+// The user-space flow table: merges additive deltas into bidirectional flow records (RFC 5103), ends records by
+// active and idle timeout (RFC 7011), and writes them out as columns. One thread owns it.
+#ifndef TIDEGATE_FLOW_TABLE_H
+#define TIDEGATE_FLOW_TABLE_H
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+extern "C" {
+#include "flow_abi.h"
+}
+#include "slabs.h"
+
+namespace tidegate
+{
+
+// How 32-bit ticks of a source become nanoseconds of Unix time.
+struct ClockBase {
+	uint64_t now_ns;      // the source's clock at the time of the merge
+	int64_t unix_offset;  // Unix time minus the source's clock
+
+	// The full time of a tick that is at most 73 minutes old (a little in the future counts as now).
+	uint64_t Extend(uint32_t tick) const
+	{
+		uint64_t now_tick = now_ns >> TG_TICK_SHIFT;
+		uint32_t age = static_cast<uint32_t>(now_tick) - tick;
+
+		if (age > 0xf0000000u)
+			age = 0;
+		return (now_tick - age) << TG_TICK_SHIFT;
+	}
+};
+
+// flowEndReason, IANA IPFIX element 136.
+enum class EndReason : uint8_t { Idle = 1, Active = 2, EndDetected = 3, Forced = 4, LackOfResources = 5 };
+
+struct FlowTableOptions {
+	uint64_t idle_ns;
+	uint64_t active_ns;
+	uint64_t grace_ns;    // how long a delta may wait in the source before it is merged
+	uint32_t max_flows;   // more are folded into per-prefix aggregates
+	uint32_t sampling_interval;
+};
+
+struct FlowTableCounters {
+	uint64_t merged_records, merged_packets, merged_octets;
+	uint64_t emitted_records, emitted_packets;
+	uint64_t flows_created, flows_active, folded_records;
+};
+
+class FlowTable
+{
+      public:
+	FlowTable(const FlowTableOptions &options, SlabWriter &writer);
+	~FlowTable();
+
+	void Merge(const tg_delta *records, size_t count, const ClockBase &clock);
+
+	// Ends what is due. Records that find no free slab stay and are tried again: nothing is lost.
+	void Advance(const ClockBase &clock);
+
+	// Writes out everything. False when slabs ran out: call again when some came back.
+	bool FlushAll(const ClockBase &clock);
+
+	FlowTableCounters counters() const { return counters_; }
+
+	// Packets held in entries, counted one by one: the independent side of the conservation law.
+	uint64_t ResidentPackets() const;
+
+      private:
+	struct Entry;
+	static constexpr uint32_t kChunk = 4096, kNone = 0xffffffff;
+	static constexpr uint32_t kAggregates = 1024;
+	static constexpr uint32_t kWheelSlots = 1024;
+	static constexpr uint64_t kWheelStepNs = 1ull << 27; // 134 ms
+
+	Entry &At(uint32_t index) const { return chunks_[index / kChunk][index % kChunk]; }
+	uint32_t Find(const tg_flow_key &key, uint64_t hash) const;
+	uint32_t Create(const tg_flow_key &key, uint64_t hash, bool aggregate);
+	uint32_t FindOrCreate(const tg_flow_key &key);
+	uint32_t FindOrFold(const tg_flow_key &key);
+	void MergeInto(Entry &entry, const tg_delta &delta, const ClockBase &clock);
+	void Grow();
+	void Remove(uint32_t index);
+	void Schedule(uint32_t index, uint64_t due_ns);
+	uint64_t DueNs(const Entry &entry) const;
+	bool Emit(Entry &entry, EndReason reason, int64_t unix_offset);
+	void WriteRow(const Entry &entry, EndReason reason, int64_t unix_offset, int source);
+
+	FlowTableOptions options_;
+	SlabWriter &writer_;
+	FlowTableCounters counters_{};
+	std::vector<std::unique_ptr<Entry[]>> chunks_;
+	std::vector<uint32_t> free_;
+	std::vector<uint64_t> index_; // tag << 32 | entry + 1; 0 = empty
+	uint64_t index_mask_;
+	std::vector<uint32_t> wheel_;
+	uint64_t wheel_now_ = 0; // in wheel steps
+	uint32_t aggregates_ = 0;
+};
+
+} // namespace tidegate
+
+#endif

@@ -1,0 +1,80 @@
+// Column batches: flow records written column by column into buffers that JavaScript reads without a copy.
+#ifndef TIDEGATE_SLABS_H
+#define TIDEGATE_SLABS_H
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#include "flow_columns.generated.h"
+
+namespace tidegate
+{
+
+constexpr size_t kColumnCount = static_cast<size_t>(Column::Count);
+
+// Memory of one SharedArrayBuffer, owned by JavaScript for as long as the writer lives.
+struct SlabMemory {
+	uint8_t *data;
+	size_t bytes;
+};
+
+// Where each column begins in a slab of `capacity` rows; the same rule as slabLayout() in src/flow/columns.ts.
+class SlabLayout
+{
+      public:
+	explicit SlabLayout(uint32_t capacity);
+	uint32_t capacity() const { return capacity_; }
+	size_t bytes() const { return bytes_; }
+	size_t offset(Column column) const { return offsets_[static_cast<size_t>(column)]; }
+
+      private:
+	uint32_t capacity_;
+	size_t bytes_;
+	std::array<size_t, kColumnCount> offsets_;
+};
+
+// Fills one slab after another. A slab is handed over by number when it is full or when Flush() is called, and
+// comes back when its state word is 0. One thread writes.
+class SlabWriter
+{
+      public:
+	using HandOver = std::function<void(uint32_t slab)>;
+
+	SlabWriter(std::vector<SlabMemory> slabs, uint32_t capacity, HandOver hand_over);
+
+	// Makes room for one row. False when every slab is with JavaScript: try again later, nothing is lost.
+	bool BeginRow();
+	template <typename T> void Set(Column column, T value)
+	{
+		reinterpret_cast<T *>(base_ + layout_.offset(column))[row_] = value;
+	}
+	void SetBytes(Column column, const void *value, size_t bytes)
+	{
+		std::memcpy(base_ + layout_.offset(column) + static_cast<size_t>(row_) * bytes, value, bytes);
+	}
+	void EndRow(uint64_t packets, uint64_t octets);
+
+	// Hands over what is there, if anything.
+	void Flush();
+
+	uint32_t pending_rows() const { return base_ ? row_ : 0; }
+	uint64_t rows() const { return rows_.load(std::memory_order_relaxed); }
+	uint64_t packets() const { return packets_.load(std::memory_order_relaxed); }
+
+      private:
+	std::vector<SlabMemory> slabs_;
+	SlabLayout layout_;
+	HandOver hand_over_;
+	uint8_t *base_ = nullptr;
+	uint32_t current_ = 0, row_ = 0, next_ = 0, sequence_ = 0;
+	uint64_t slab_packets_ = 0, slab_octets_ = 0;
+	std::atomic<uint64_t> rows_{0}, packets_{0};
+};
+
+} // namespace tidegate
+
+#endif
