@@ -37,45 +37,48 @@ typedef uint64_t tg_u64;
 
 #define TG_SIZE_BINS 16
 #define TG_IAT_BINS 16
-#define TG_FLAG_COUNTS 8 /* FIN SYN RST PSH ACK URG ECE CWR: the order of the bits in the TCP header, RFC 9293 */
+#define TG_FLAG_COUNTS                                                                                       \
+	8 /* FIN SYN RST PSH ACK URG ECE CWR: the order of the bits in the TCP header, RFC 9293 */
 #define TG_FIRST_PAYLOADS 8
 #define TG_HEAD_BYTES 16
 
 /* What kind of packets a key stands for. A packet that cannot be read further still belongs to a flow record:
  * one that is keyed by why. So nothing is lost by being strange. */
 enum tg_flow_kind {
-	TG_KIND_NON_IP = 0,   /* lower_port = EtherType, addresses zero */
-	TG_KIND_IPV4 = 4,     /* addresses are IPv4-mapped IPv6, RFC 4291 2.5.5.2 */
-	TG_KIND_IPV6 = 6,     /*  */
-	TG_KIND_FRAGMENT = 8, /* later fragment whose first was never seen: addresses and protocol, ports zero */
+	TG_KIND_NON_IP = 0, /* lower_port = EtherType, addresses zero */
+	TG_KIND_IPV4 = 4,   /* addresses are IPv4-mapped IPv6, RFC 4291 2.5.5.2 */
+	TG_KIND_IPV6 = 6,   /*  */
+	TG_KIND_FRAGMENT =
+	    8, /* later fragment whose first was never seen: addresses and protocol, ports zero */
 	TG_KIND_UNPARSED = 9, /* lower_port = enum tg_unparsed, upper_port = EtherType as far as known */
 };
 
 /* Why a packet could not be read to the end of its transport header. */
 enum tg_unparsed {
 	TG_UNPARSED_NONE = 0,
-	TG_UNPARSED_SHORT_ETHERNET,  /* frame shorter than an Ethernet header */
+	TG_UNPARSED_SHORT_ETHERNET, /* frame shorter than an Ethernet header */
 	TG_UNPARSED_SHORT_VLAN,
-	TG_UNPARSED_SHORT_IP,        /* IP header cut off */
+	TG_UNPARSED_SHORT_IP,	     /* IP header cut off */
 	TG_UNPARSED_BAD_IP_HEADER,   /* version or header length that cannot be */
 	TG_UNPARSED_SHORT_EXTENSION, /* IPv6 extension header cut off */
 	TG_UNPARSED_DEEP_EXTENSION,  /* more extension headers or encapsulations than the bound */
 	TG_UNPARSED_SHORT_TRANSPORT, /* TCP/UDP/SCTP/ICMP header cut off */
 	TG_UNPARSED_BAD_TCP_HEADER,  /* data offset below 5 */
 	TG_UNPARSED_SHORT_TUNNEL,    /* tunnel, PPPoE or MPLS header cut off */
-	TG_UNPARSED_LINK_TYPE,       /* replay only: a capture's link type that is not supported */
+	TG_UNPARSED_LINK_TYPE,	     /* replay only: a capture's link type that is not supported */
 	TG_UNPARSED_REASONS
 };
 
-/* 48 bytes, host byte order for numbers, network order for addresses. Every byte is defined (zero if unused). */
+/* 48 bytes, host byte order for numbers, network order for addresses. Every byte is defined (zero if unused).
+ */
 struct tg_flow_key {
 	tg_u8 lower_address[16];
 	tg_u8 upper_address[16];
 	tg_u16 lower_port; /* ICMP: type << 8 | code on the side that sent the request, 0 on the other */
 	tg_u16 upper_port;
-	tg_u8 protocol; /* IANA protocol number */
-	tg_u8 kind;     /* enum tg_flow_kind */
-	tg_u16 vlan;    /* outer 802.1Q VLAN identifier, 0 none */
+	tg_u8 protocol;	  /* IANA protocol number */
+	tg_u8 kind;	  /* enum tg_flow_kind */
+	tg_u16 vlan;	  /* outer 802.1Q VLAN identifier, 0 none */
 	tg_u32 tunnel_id; /* VNI, GRE key, TEID; 0 none */
 	tg_u16 inner_vlan;
 	tg_u16 tunnel_kind; /* 0 none; else UDP port or IP protocol of the tunnel that was entered */
@@ -84,22 +87,23 @@ TG_STATIC_ASSERT(sizeof(struct tg_flow_key) == 48, "flow key layout");
 
 /* Why a delta record left the cache. */
 enum tg_reason {
-	TG_REASON_EVICT = 1,    /* another flow needed the slot */
+	TG_REASON_EVICT = 1,	/* another flow needed the slot */
 	TG_REASON_OVERFLOW = 2, /* an 8-bit counter was about to overflow; the flow stays resident */
-	TG_REASON_AGE = 3,      /* resident longer than the export interval; the flow stays resident */
-	TG_REASON_IDLE = 4,     /* swept after silence */
-	TG_REASON_FLUSH = 5,    /* asked for by user space */
+	TG_REASON_AGE = 3,	/* resident longer than the export interval; the flow stays resident */
+	TG_REASON_IDLE = 4,	/* swept after silence */
+	TG_REASON_FLUSH = 5,	/* asked for by user space */
 };
 
 /* tg_delta.state */
-#define TG_STATE_SYN_LOWER 0x01    /* a SYN without ACK was sent by the lower endpoint */
+#define TG_STATE_SYN_LOWER 0x01 /* a SYN without ACK was sent by the lower endpoint */
 #define TG_STATE_SYN_UPPER 0x02
 #define TG_STATE_SYNACK 0x04
-#define TG_STATE_FIRST_UPPER 0x08  /* the first packet of this residency came from the upper endpoint */
+#define TG_STATE_FIRST_UPPER 0x08 /* the first packet of this residency came from the upper endpoint */
 #define TG_STATE_FIN_LOWER 0x10
 #define TG_STATE_FIN_UPPER 0x20
 #define TG_STATE_RST 0x40
-#define TG_STATE_CONTINUES 0x80    /* the flow stays resident after this record: the next gap is counted in the kernel */
+#define TG_STATE_CONTINUES                                                                                   \
+	0x80 /* the flow stays resident after this record: the next gap is counted in the kernel */
 
 /* A time is ns >> 10 in 32 bits ("ticks", 1.024 us; wraps in 73 minutes, user space extends it). */
 #define TG_TICK_SHIFT 10
@@ -110,22 +114,26 @@ enum tg_reason {
  */
 struct tg_delta {
 	/* line 0: every packet */
-	tg_u32 tag;          /* entry: hash tag, 0 = free slot; record: sequence number of this CPU's ring */
-	tg_u32 last_tick[2]; /* last packet in each direction; meaningful when packets[d] > 0 or the flow continues */
+	/* entry: hash tag, 0 = free slot; record: number of this delta on this CPU. A delta that found the
+	 * ring full has used its number up, so gaps in what arrives must equal ring_lost_records. */
+	tg_u32 tag;
+	tg_u32 last_tick[2]; /* last packet in each direction; meaningful when packets[d] > 0 or the flow
+				continues */
 	tg_u16 packets[2];
 	tg_u32 octets[2];    /* IP total length summed (RFC 5102 octetDeltaCount); frame length for non-IP */
-	tg_u8 state;         /* TG_STATE_* */
+	tg_u8 state;	     /* TG_STATE_* */
 	tg_u8 payload_count; /* how many of first_payload are filled in this record */
-	tg_u8 seen;          /* bit d: direction d had a packet in this residency, so its next gap is counted here */
-	tg_u8 link;          /* reserved for steering: chosen way out, 0 none */
-	tg_u16 rule;         /* reserved for steering: matching rule, 0 none */
-	tg_u8 reason;        /* record: enum tg_reason */
-	tg_u8 cpu;           /* record: low 8 bits of the CPU that metered it */
+	tg_u8 seen;   /* bit d: direction d had a packet in this residency, so its next gap is counted here */
+	tg_u8 link;   /* reserved for steering: chosen way out, 0 none */
+	tg_u16 rule;  /* reserved for steering: matching rule, 0 none */
+	tg_u8 reason; /* record: enum tg_reason */
+	tg_u8 cpu;    /* record: low 8 bits of the CPU that metered it */
 	tg_u8 size_bins[2][TG_SIZE_BINS]; /* by IP total length (frame length for non-IP) */
 	/* line 1 */
-	tg_u8 iat_bins[2][TG_IAT_BINS];   /* gap to the previous packet of the same direction, see tg_iat_bin */
+	tg_u8 iat_bins[2][TG_IAT_BINS]; /* gap to the previous packet of the same direction, see tg_iat_bin */
 	tg_u8 flag_counts[2][TG_FLAG_COUNTS];
-	tg_s16 first_payload[TG_FIRST_PAYLOADS]; /* transport payload lengths, non-empty only; negative = upper -> lower */
+	tg_s16 first_payload[TG_FIRST_PAYLOADS]; /* transport payload lengths, non-empty only; negative =
+						    upper -> lower */
 	/* line 2 */
 	struct tg_flow_key key;
 	tg_u8 ttl_min[2], ttl_max[2]; /* min starts at 255, max at 0 */
@@ -134,10 +142,10 @@ struct tg_delta {
 	/* line 3 */
 	tg_u32 first_tick[2]; /* first packet of this record in each direction; valid when packets[d] > 0 */
 	tg_u32 ingress_ifindex[2];
-	tg_u16 mss[2]; /* TCP MSS option, 0 unseen */
+	tg_u16 mss[2];	       /* TCP MSS option, 0 unseen */
 	tg_u8 window_scale[2]; /* TCP window scale + 1, 0 unseen */
 	tg_u8 tos[2];
-	tg_u32 syn_tick; /* entry only: when the SYN was seen */
+	tg_u32 syn_tick;   /* entry only: when the SYN was seen */
 	tg_u32 entry_tick; /* entry only: when this residency (or its part after an export) began */
 	tg_u8 head[2][TG_HEAD_BYTES]; /* first payload bytes of each direction when configured, else zero */
 };
@@ -149,27 +157,31 @@ TG_STATIC_ASSERT(__builtin_offsetof(struct tg_delta, first_tick) == 192, "line 3
 
 /*
  * Per-CPU counters, all monotonic u64. Conservation, exactly, whenever the CPU is quiet:
- *   rx_packets = sum of kind_* = exported_packets + ring_lost_packets + packets resident in the cache.
+ *   rx_packets = sum of kind_*
+ *              = exported_packets + ring_lost_packets + unmetered_packets + packets resident in the cache.
+ * `unmetered` are packets for which the cache itself could not be read: 0 in any correct set-up.
  */
-#define TG_COUNTERS(X)                                                                                             \
-	X(rx_packets)                                                                                              \
-	X(rx_octets)                                                                                               \
-	X(kind_ipv4)                                                                                               \
-	X(kind_ipv6)                                                                                               \
-	X(kind_non_ip)                                                                                             \
-	X(kind_fragment)                                                                                           \
-	X(kind_unparsed)                                                                                           \
-	X(exported_records)                                                                                        \
-	X(exported_packets)                                                                                        \
-	X(exported_octets)                                                                                         \
-	X(ring_lost_records)                                                                                       \
-	X(ring_lost_packets)                                                                                       \
-	X(ring_lost_octets)                                                                                        \
-	X(inserts)                                                                                                 \
-	X(evictions)                                                                                               \
-	X(overflows)                                                                                               \
-	X(aged)                                                                                                    \
-	X(idle_exports)                                                                                            \
+#define TG_COUNTERS(X)                                                                                       \
+	X(rx_packets)                                                                                        \
+	X(rx_octets)                                                                                         \
+	X(kind_ipv4)                                                                                         \
+	X(kind_ipv6)                                                                                         \
+	X(kind_non_ip)                                                                                       \
+	X(kind_fragment)                                                                                     \
+	X(kind_unparsed)                                                                                     \
+	X(exported_records)                                                                                  \
+	X(exported_packets)                                                                                  \
+	X(exported_octets)                                                                                   \
+	X(ring_lost_records)                                                                                 \
+	X(ring_lost_packets)                                                                                 \
+	X(ring_lost_octets)                                                                                  \
+	X(unmetered_packets)                                                                                 \
+	X(unmetered_octets)                                                                                  \
+	X(inserts)                                                                                           \
+	X(evictions)                                                                                         \
+	X(overflows)                                                                                         \
+	X(aged)                                                                                              \
+	X(idle_exports)                                                                                      \
 	X(timer_ticks)
 
 struct tg_counters {
@@ -179,13 +191,29 @@ struct tg_counters {
 	tg_u64 unparsed[16]; /* by enum tg_unparsed; sums to kind_unparsed */
 };
 
+/* Per CPU and interface: slot = cpu * TG_INTERFACE_SLOTS + (ifindex % TG_INTERFACE_SLOTS). */
+#define TG_INTERFACE_SLOTS 256
+
+struct tg_interface_counters {
+	tg_u64 packets;
+	tg_u64 octets;
+};
+
+/* What gateway_flush is asked to do: the bytes of its test frame from TG_FLUSH_REQUEST_OFFSET on. */
+#define TG_FLUSH_REQUEST_OFFSET 16
+
+struct tg_flush_request {
+	tg_u32 first; /* slot of the CPU's cache */
+	tg_u32 count;
+};
+
 /* What a cache is told, constant while it runs. */
 #define TG_SECRET_WORDS 13 /* 12 for the key's words, 1 for the finaliser */
-#define TG_SIZE_LUT 128 /* bin of a length = lut[length >> 4]; 2032 octets and more share the last entry */
+#define TG_SIZE_LUT 128	   /* bin of a length = lut[length >> 4]; 2032 octets and more share the last entry */
 
 struct tg_cache_settings {
-	tg_u32 mask;          /* entries - 1; entries is a power of two */
-	tg_u32 export_ticks;  /* longest part of a residency: active flows are reported at least this often */
+	tg_u32 mask;	     /* entries - 1; entries is a power of two */
+	tg_u32 export_ticks; /* longest part of a residency: active flows are reported at least this often */
 	tg_u32 secret[TG_SECRET_WORDS];
 	tg_u8 size_lut[TG_SIZE_LUT];
 	tg_u8 head_bytes; /* payload bytes kept per direction, 0..TG_HEAD_BYTES */

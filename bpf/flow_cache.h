@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The flow cache: a small set-associative table owned by one CPU (no lock, no atomics) that gives away additive
- * deltas. A packet hits its entry, or takes a free slot of its set, or makes the longest silent entry of the set
- * leave. The includer says where entries live and where deltas go, before including this file:
+ * The flow cache: a small set-associative table owned by one CPU (no lock, no atomics) that gives away
+ * additive deltas. A packet hits its entry, or takes a free slot of its set, or makes the longest silent
+ * entry of the set leave. The includer says where entries live and where deltas go, before including this
+ * file:
  *
  *   struct tg_cache { ... };
  *   static struct tg_delta *tg_cache_entry(struct tg_cache *cache, tg_u32 index);   // 0 only if impossible
@@ -19,6 +20,7 @@
 #define TG_WAYS 4
 /* A residency part ends before any 8-bit counter can overflow. */
 #define TG_MAX_PART_PACKETS 254
+
 /* Every packet ends in exactly one kind. */
 TG_INLINE void tg_count_packet(struct tg_counters *counters, const struct tg_packet *packet)
 {
@@ -142,11 +144,17 @@ TG_INLINE void tg_apply(struct tg_delta *e, const struct tg_packet *packet, tg_u
 		e->state |= TG_STATE_RST;
 }
 
-/* Frees an entry after its delta was given away. */
+/*
+ * Frees an entry after its delta was given away. An entry that was reported as continuing and has had no
+ * packet since still sends an (empty) record: user space must learn that the flow's next gap is its own to
+ * count.
+ */
 TG_INLINE void tg_release(struct tg_cache *cache, struct tg_delta *e, tg_u8 reason)
 {
+	tg_u8 continued = e->state & TG_STATE_CONTINUES;
+
 	e->state &= ~TG_STATE_CONTINUES;
-	if (e->packets[0] | e->packets[1])
+	if ((e->packets[0] | e->packets[1]) || continued)
 		tg_cache_export(cache, e, reason);
 	e->tag = 0;
 	e->packets[0] = e->packets[1] = 0;
@@ -161,8 +169,9 @@ TG_INLINE void tg_continue(struct tg_cache *cache, struct tg_delta *e, tg_u8 rea
 }
 
 /*
- * Meters one packet. `head` = payload bytes that are readable, at most head_bytes of them are kept per direction.
- * Returns the entry, or 0 if the table could not be read (never in a correct set-up; the caller counts it).
+ * Meters one packet. `head` = payload bytes that are readable, at most head_bytes of them are kept per
+ * direction. Returns the entry, or 0 if the table could not be read (never in a correct set-up; the caller
+ * counts it).
  */
 TG_INLINE struct tg_delta *tg_cache_update(struct tg_cache *cache, const struct tg_packet *packet, tg_u32 now,
 					   tg_u32 ifindex, const volatile struct tg_cache_settings *settings,
@@ -221,9 +230,10 @@ found:
 	return e;
 }
 
-/* Sweeps one slot: an entry silent for idle_ticks leaves. Only from where no packet can be metered meanwhile. */
-TG_INLINE void tg_sweep(struct tg_cache *cache, tg_u32 index, tg_u32 now, tg_u32 idle_ticks, tg_u32 export_ticks,
-			struct tg_counters *counters)
+/* Sweeps one slot: an entry silent for idle_ticks leaves. Only from where no packet can be metered meanwhile.
+ */
+TG_INLINE void tg_sweep(struct tg_cache *cache, tg_u32 index, tg_u32 now, tg_u32 idle_ticks,
+			tg_u32 export_ticks, struct tg_counters *counters)
 {
 	struct tg_delta *e = tg_cache_entry(cache, index);
 

@@ -14,8 +14,8 @@
 #endif
 
 /*
- * Keyed universal hash of a flow key: NH of UMAC (RFC 4418 section 5.2.2) over six pairs of 32-bit words, then a
- * multiplicative finaliser. An attacker who does not know the secret cannot aim at one set.
+ * Keyed universal hash of a flow key: NH of UMAC (RFC 4418 section 5.2.2) over six pairs of 32-bit words,
+ * then a multiplicative finaliser. An attacker who does not know the secret cannot aim at one set.
  */
 TG_INLINE tg_u64 tg_hash(const struct tg_flow_key *key, const volatile tg_u32 *secret)
 {
@@ -32,7 +32,8 @@ TG_INLINE tg_u64 tg_hash(const struct tg_flow_key *key, const volatile tg_u32 *s
 	return h;
 }
 
-/* floor(log2(ticks)) capped to 15, branch-free because BPF has no count-leading-zeros; 0 for gaps below 2 ticks. */
+/* floor(log2(ticks)) capped to 15, branch-free because BPF has no count-leading-zeros; 0 for gaps below 2
+ * ticks. */
 TG_INLINE tg_u8 tg_iat_bin(tg_u32 ticks)
 {
 	tg_u32 v = ticks > 0xffff ? 0xffff : ticks, r, shift;
@@ -52,7 +53,8 @@ TG_INLINE int tg_key_equal(const struct tg_flow_key *a, const struct tg_flow_key
 {
 	const tg_u64 *x = (const tg_u64 *)a, *y = (const tg_u64 *)b;
 
-	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4]) | (x[5] ^ y[5])) == 0;
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4]) |
+		(x[5] ^ y[5])) == 0;
 }
 
 #endif

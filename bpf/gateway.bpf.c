@@ -4,9 +4,10 @@
  *   1. gateway_xdp parses each packet and adds it to this CPU's flow cache; the packet goes on to the stack.
  *   2. What leaves the cache is a delta record on this CPU's own ring buffer.
  *   3. A timer pinned to each CPU makes silent entries leave; gateway_flush makes all of them leave.
- * XDP, tc programs run by BPF_PROG_TEST_RUN and pinned timers all run with bottom halves disabled, so on one CPU
- * they never interrupt each other: nobody else writes this CPU's entries (not true on PREEMPT_RT, which the loader
- * refuses). Every packet ends in exactly one kind_* counter, and rx_packets = exported + ring_lost + resident.
+ * XDP, tc programs run by BPF_PROG_TEST_RUN and pinned timers all run with bottom halves disabled, so on one
+ * CPU they never interrupt each other: nobody else writes this CPU's entries (not true on PREEMPT_RT, which
+ * the loader refuses). Every packet ends in exactly one kind_* counter, and rx_packets = exported + ring_lost
+ * + resident.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -52,7 +53,16 @@ struct {
 	__array(values, struct ring);
 } rings SEC(".maps");
 
-/* Ports of fragmented datagrams. Shared by all CPUs: later fragments have no ports, so RSS puts them elsewhere. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, TG_INTERFACE_SLOTS); /* CPUs x TG_INTERFACE_SLOTS */
+	__type(key, tg_u32);
+	__type(value, struct tg_interface_counters);
+} interface_counters SEC(".maps");
+
+/* Ports of fragmented datagrams. Shared by all CPUs: later fragments have no ports, so RSS puts them
+ * elsewhere. */
 struct fragment_key {
 	tg_u8 lower_address[16], upper_address[16];
 	tg_u32 id;
@@ -83,10 +93,16 @@ struct {
 	__type(value, struct sweep_timer);
 } sweep_timers SEC(".maps");
 
-const volatile struct tg_cache_settings settings = { .mask = 4095, .export_ticks = 1 << 20 };
+const volatile struct tg_cache_settings settings = {.mask = 4095, .export_ticks = 1 << 20};
 const volatile tg_u32 idle_ticks = 1 << 20;
 const volatile tg_u64 sweep_period_ns = 20000000;
 const volatile tg_u32 sweep_slice = 512;
+const volatile tg_u32 ring_bytes = 4096;
+
+/* What a delta record occupies in a ring: its header and itself. */
+#define RING_RECORD_BYTES (BPF_RINGBUF_HDR_SZ + sizeof(struct tg_delta))
+/* The reader polls; it is woken early when a ring fills, which is looked at once in this many records. */
+#define WAKE_CHECK_RECORDS 32
 
 static __always_inline struct tg_delta *tg_cache_entry(struct tg_cache *cache, tg_u32 index)
 {
@@ -100,7 +116,7 @@ static __attribute__((noinline)) void export_delta(struct tg_delta *e, tg_u32 cp
 {
 	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cpu);
 	void *ring = bpf_map_lookup_elem(&rings, &cpu);
-	tg_u64 packets, octets;
+	tg_u64 packets, octets, wake = BPF_RB_NO_WAKEUP;
 	struct tg_delta *record;
 
 	if (!c || !e)
@@ -115,10 +131,13 @@ static __attribute__((noinline)) void export_delta(struct tg_delta *e, tg_u32 cp
 		return;
 	}
 	__builtin_memcpy(record, e, sizeof(*record));
-	record->tag = (tg_u32)c->exported_records;
+	record->tag = (tg_u32)(c->exported_records + c->ring_lost_records);
 	record->reason = (tg_u8)reason;
 	record->cpu = (tg_u8)cpu;
-	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	if ((c->exported_records & (WAKE_CHECK_RECORDS - 1)) == 0 &&
+	    bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > ring_bytes / 4)
+		wake = BPF_RB_FORCE_WAKEUP;
+	bpf_ringbuf_submit(record, wake);
 	c->exported_records++;
 	c->exported_packets += packets;
 	c->exported_octets += octets;
@@ -135,20 +154,23 @@ __attribute__((noinline)) int tg_walk_extensions_slow(struct xdp_md *context, st
 {
 	if (!cursor)
 		return 0;
-	tg_walk_extensions((const tg_u8 *)(long)context->data, (const tg_u8 *)(long)context->data_end, cursor);
+	tg_walk_extensions((const tg_u8 *)(long)context->data, (const tg_u8 *)(long)context->data_end,
+			   cursor);
 	return 0;
 }
 
 __attribute__((noinline)) int tg_read_syn_options_slow(struct xdp_md *context, struct tg_cursor *cursor,
-						      unsigned int end)
+						       unsigned int end)
 {
 	if (!cursor)
 		return 0;
-	tg_read_syn_options((const tg_u8 *)(long)context->data, (const tg_u8 *)(long)context->data_end, end, cursor);
+	tg_read_syn_options((const tg_u8 *)(long)context->data, (const tg_u8 *)(long)context->data_end, end,
+			    cursor);
 	return 0;
 }
 
-/* First fragments leave their ports behind; later ones pick them up, or are metered as fragments of their own. */
+/* First fragments leave their ports behind; later ones pick them up, or are metered as fragments of their
+ * own. */
 static __attribute__((noinline)) void follow_fragments(struct tg_packet *packet)
 {
 	struct fragment_key key = {};
@@ -158,7 +180,7 @@ static __attribute__((noinline)) void follow_fragments(struct tg_packet *packet)
 	key.id = packet->fragment_id;
 	key.protocol = packet->key.protocol;
 	if (packet->fragment == TG_FRAGMENT_FIRST) {
-		struct fragment_ports ports = { packet->key.lower_port, packet->key.upper_port };
+		struct fragment_ports ports = {packet->key.lower_port, packet->key.upper_port};
 
 		bpf_map_update_elem(&fragments, &key, &ports, BPF_ANY);
 	} else {
@@ -182,14 +204,16 @@ SEC("xdp")
 int gateway_xdp(struct xdp_md *context)
 {
 	struct tg_frame frame = {
-		.data = (const tg_u8 *)(long)context->data,
-		.data_end = (const tg_u8 *)(long)context->data_end,
+	    .data = (const tg_u8 *)(long)context->data,
+	    .data_end = (const tg_u8 *)(long)context->data_end,
 	};
-	struct tg_cache cache = { .cpu = bpf_get_smp_processor_id() };
+	struct tg_cache cache = {.cpu = bpf_get_smp_processor_id()};
 	struct tg_packet packet;
 	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cache.cpu);
+	tg_u32 slot = cache.cpu * TG_INTERFACE_SLOTS + context->ingress_ifindex % TG_INTERFACE_SLOTS;
+	struct tg_interface_counters *at = bpf_map_lookup_elem(&interface_counters, &slot);
 
-	if (!c)
+	if (!c || !at)
 		return XDP_PASS;
 	frame.wire_octets = (tg_u32)(frame.data_end - frame.data);
 	cache.base = cache.cpu * (settings.mask + 1);
@@ -198,9 +222,11 @@ int gateway_xdp(struct xdp_md *context)
 	if (packet.fragment)
 		follow_fragments(&packet);
 	tg_count_packet(c, &packet);
+	at->packets++;
+	at->octets += packet.octets;
 	if (!tg_cache_update(&cache, &packet, tick_now(), context->ingress_ifindex, &settings, c)) {
-		c->ring_lost_packets++;
-		c->ring_lost_octets += packet.octets;
+		c->unmetered_packets++;
+		c->unmetered_octets += packet.octets;
 	}
 	return XDP_PASS;
 }
@@ -220,24 +246,31 @@ static long sweep_one(tg_u64 i, struct sweep_loop *loop)
 
 	if (!c)
 		return 1;
-	tg_sweep(&loop->cache, (loop->cursor + (tg_u32)i) & settings.mask, loop->now, loop->idle, loop->export, c);
+	tg_sweep(&loop->cache, (loop->cursor + (tg_u32)i) & settings.mask, loop->now, loop->idle,
+		 loop->export, c);
 	return 0;
 }
 
 static int sweep_timer_fired(void *map, tg_u32 *key, struct sweep_timer *timer)
 {
-	struct sweep_loop loop = { .cursor = timer->cursor, .now = tick_now() };
+	struct sweep_loop loop = {.cursor = timer->cursor, .now = tick_now()};
 	tg_u32 cpu = bpf_get_smp_processor_id();
 	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cpu);
+	void *ring = bpf_map_lookup_elem(&rings, &cpu);
 
 	loop.idle = idle_ticks;
 	loop.export = settings.export_ticks;
 	loop.cache.cpu = cpu;
 	loop.cache.base = cpu * (settings.mask + 1);
 	/* After CPU hot-unplug a timer may land elsewhere; another CPU's entries are not ours to touch. */
-	if (cpu == *key && c) {
-		bpf_loop(sweep_slice, sweep_one, &loop, 0);
-		timer->cursor = (loop.cursor + sweep_slice) & settings.mask;
+	if (cpu == *key && c && ring) {
+		tg_u64 used = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+		tg_u32 room = used < ring_bytes / 2 ? (ring_bytes / 2 - (tg_u32)used) / RING_RECORD_BYTES : 0;
+		tg_u32 slice = room < sweep_slice ? room : sweep_slice;
+
+		/* Sweeping can wait: it never makes a ring overflow that packets may still need. */
+		bpf_loop(slice, sweep_one, &loop, 0);
+		timer->cursor = (loop.cursor + slice) & settings.mask;
 		c->timer_ticks++;
 	}
 	bpf_timer_start(&timer->timer, sweep_period_ns, BPF_F_TIMER_CPU_PIN);
@@ -262,17 +295,21 @@ int gateway_arm(struct __sk_buff *skb)
 	return bpf_timer_start(&timer->timer, sweep_period_ns, BPF_F_TIMER_CPU_PIN) ? 4 : 0;
 }
 
-/* Run on a CPU by BPF_PROG_TEST_RUN: everything resident there leaves now. */
+/* Run on a CPU by BPF_PROG_TEST_RUN: everything resident in the slots that the frame names leaves now. */
 SEC("tc")
 int gateway_flush(struct __sk_buff *skb)
 {
-	struct sweep_loop loop = { .now = tick_now() };
+	struct tg_flush_request *request = (void *)(long)skb->data + TG_FLUSH_REQUEST_OFFSET;
+	struct sweep_loop loop = {.now = tick_now()};
 
+	if ((void *)(request + 1) > (void *)(long)skb->data_end)
+		return 1;
 	loop.cache.cpu = bpf_get_smp_processor_id();
 	loop.cache.base = loop.cache.cpu * (settings.mask + 1);
+	loop.cursor = request->first;
 	loop.idle = 0; /* everything has been silent for 0 ticks */
 	loop.export = 0;
-	bpf_loop(settings.mask + 1, sweep_one, &loop, 0);
+	bpf_loop(request->count, sweep_one, &loop, 0);
 	return 0;
 }
 

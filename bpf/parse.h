@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Bytes of a frame -> flow key, direction and header facts. One source for the kernel (clang -target bpf) and for
- * user space (replay, tests, fuzzing). No maps, no helpers, no allocation.
+ * Bytes of a frame -> flow key, direction and header facts. One source for the kernel (clang -target bpf) and
+ * for user space (replay, tests, fuzzing). No maps, no helpers, no allocation.
  *
  *   struct tg_frame frame = { data, data_end, wire_octets };
  *   struct tg_packet packet;
  *   tg_parse(&frame, &packet);       always fills packet: what cannot be read becomes a TG_KIND_UNPARSED key
  *
- * Verifier notes: offsets live in `struct tg_cursor` and are clamped before they are added to `data`, because the
- * verifier forgets a bound that it cannot see on the same path; the loops over extension headers and TCP options
- * are in functions of their own that keep their state behind a volatile pointer, so that each iteration starts
- * from "unknown" and the verifier converges at once instead of exploring every path.
+ * Verifier notes: offsets live in `struct tg_cursor` and are clamped before they are added to `data`, because
+ * the verifier forgets a bound that it cannot see on the same path; the loops over extension headers and TCP
+ * options are in functions of their own that keep their state behind a volatile pointer, so that each
+ * iteration starts from "unknown" and the verifier converges at once instead of exploring every path.
  */
 #ifndef TIDEGATE_PARSE_H
 #define TIDEGATE_PARSE_H
@@ -58,29 +58,29 @@ enum tg_fragment { TG_FRAGMENT_NONE = 0, TG_FRAGMENT_FIRST = 1, TG_FRAGMENT_LATE
 
 struct tg_packet {
 	struct tg_flow_key key;
-	tg_u32 octets;       /* IP total length; frame length for non-IP and unparsed */
-	tg_u32 fragment_id;  /* identification, with `fragment` != NONE */
-	tg_u16 payload;      /* transport payload length, 0 when there is no transport header */
-	tg_u16 window;       /* TCP */
-	tg_u16 mss;          /* TCP SYN option, 0 absent */
+	tg_u32 octets;	       /* IP total length; frame length for non-IP and unparsed */
+	tg_u32 fragment_id;    /* identification, with `fragment` != NONE */
+	tg_u16 payload;	       /* transport payload length, 0 when there is no transport header */
+	tg_u16 window;	       /* TCP */
+	tg_u16 mss;	       /* TCP SYN option, 0 absent */
 	tg_u16 payload_offset; /* from the start of the frame; meaningful when payload > 0 */
-	tg_u8 window_scale;  /* TCP SYN option + 1, 0 absent */
-	tg_u8 direction;     /* 0 lower -> upper, 1 upper -> lower */
-	tg_u8 flags;         /* TCP flags byte */
+	tg_u8 window_scale;    /* TCP SYN option + 1, 0 absent */
+	tg_u8 direction;       /* 0 lower -> upper, 1 upper -> lower */
+	tg_u8 flags;	       /* TCP flags byte */
 	tg_u8 ttl;
 	tg_u8 tos;
-	tg_u8 fragment;      /* enum tg_fragment */
+	tg_u8 fragment; /* enum tg_fragment */
 	tg_u8 is_tcp;
-	tg_u8 unparsed;      /* enum tg_unparsed */
+	tg_u8 unparsed; /* enum tg_unparsed */
 };
 
 /* Mutable parsing state, also the argument of the functions that loop. */
 struct tg_cursor {
 	tg_u32 offset;
 	tg_u32 fragment_id;
-	tg_u8 next;     /* protocol of the header at offset */
+	tg_u8 next;	/* protocol of the header at offset */
 	tg_u8 fragment; /* enum tg_fragment */
-	tg_u8 error;    /* enum tg_unparsed */
+	tg_u8 error;	/* enum tg_unparsed */
 	tg_u8 window_scale;
 	tg_u16 mss;
 };
@@ -203,15 +203,17 @@ TG_INLINE void tg_map_ipv4(tg_u8 *address, const tg_u8 *p)
 	__builtin_memcpy(&words[3], p, 4);
 }
 
-/* Canonical order by (address, port), most significant byte first: any flow has one key in both directions. */
-TG_INLINE void tg_canonical(struct tg_packet *packet, const tg_u8 *source, const tg_u8 *destination, tg_u16 sport,
-			    tg_u16 dport)
+/* Canonical order by (address, port), most significant byte first: any flow has one key in both directions.
+ */
+TG_INLINE void tg_canonical(struct tg_packet *packet, const tg_u8 *source, const tg_u8 *destination,
+			    tg_u16 sport, tg_u16 dport)
 {
 	const tg_u64 *s = (const tg_u64 *)source, *d = (const tg_u64 *)destination;
 	tg_u64 s0 = __builtin_bswap64(s[0]), s1 = __builtin_bswap64(s[1]);
 	tg_u64 d0 = __builtin_bswap64(d[0]), d1 = __builtin_bswap64(d[1]);
 	int upper = s0 != d0 ? s0 > d0 : s1 != d1 ? s1 > d1 : sport > dport;
-	tg_u64 *lower_out = (tg_u64 *)packet->key.lower_address, *upper_out = (tg_u64 *)packet->key.upper_address;
+	tg_u64 *lower_out = (tg_u64 *)packet->key.lower_address,
+	       *upper_out = (tg_u64 *)packet->key.upper_address;
 
 	packet->direction = upper;
 	lower_out[0] = upper ? d[0] : s[0];
@@ -222,7 +224,8 @@ TG_INLINE void tg_canonical(struct tg_packet *packet, const tg_u8 *source, const
 	packet->key.upper_port = upper ? sport : dport;
 }
 
-/* ICMP has no ports: the request's type and code stand on the requester's side, so that an answer is the same flow. */
+/* ICMP has no ports: the request's type and code stand on the requester's side, so that an answer is the same
+ * flow. */
 TG_INLINE void tg_icmp_ports(tg_u8 protocol, tg_u8 type, tg_u8 code, tg_u16 *sport, tg_u16 *dport)
 {
 	tg_u8 request = 0;
@@ -235,7 +238,8 @@ TG_INLINE void tg_icmp_ports(tg_u8 protocol, tg_u8 type, tg_u8 code, tg_u16 *spo
 	*dport = request ? (tg_u16)(request << 8 | code) : 0;
 }
 
-TG_INLINE void tg_unparsed(struct tg_packet *packet, const struct tg_frame *frame, tg_u8 reason, tg_u16 ethertype)
+TG_INLINE void tg_unparsed(struct tg_packet *packet, const struct tg_frame *frame, tg_u8 reason,
+			   tg_u16 ethertype)
 {
 	tg_u16 vlan = packet->key.vlan, inner = packet->key.inner_vlan;
 
@@ -255,8 +259,9 @@ TG_INLINE void tg_unparsed(struct tg_packet *packet, const struct tg_frame *fram
 }
 
 /*
- * From the network header on. `context` is passed to the looping functions in the kernel and ignored elsewhere.
- * Lying lengths: an IP total length that is impossible for the frame is replaced by what the wire carried.
+ * From the network header on. `context` is passed to the looping functions in the kernel and ignored
+ * elsewhere. Lying lengths: an IP total length that is impossible for the frame is replaced by what the wire
+ * carried.
  */
 TG_INLINE void tg_parse_network(void *context, const struct tg_frame *frame, struct tg_packet *packet,
 				tg_u16 ethertype, tg_u32 offset)

@@ -1,15 +1,10 @@
-// The kernel datapath as JavaScript sees it: load, attach, read, flush, count. One reader thread serves all rings.
-#include <atomic>
-#include <cerrno>
-#include <condition_variable>
-#include <mutex>
-#include <thread>
-#include <time.h>
+#include "capture.h"
 
-#include "addon.h"
-#include "loader.h"
-#include "options.h"
-#include "ring_reader.h"
+#include <cerrno>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
 
 namespace tidegate
 {
@@ -17,7 +12,9 @@ namespace tidegate
 namespace
 {
 constexpr size_t kBatch = 512;
-constexpr auto kPollInterval = std::chrono::milliseconds(3);
+// The kernel wakes the reader only when a ring fills; otherwise it looks this often.
+constexpr int kPollMs = 4;
+constexpr int kSlabPollMs = 1;
 
 uint64_t ClockNs(clockid_t clock)
 {
@@ -27,230 +24,175 @@ uint64_t ClockNs(clockid_t clock)
 	return static_cast<uint64_t>(now.tv_sec) * 1000000000ull + static_cast<uint64_t>(now.tv_nsec);
 }
 
+// bpf_ktime_get_ns() is CLOCK_MONOTONIC. The offset is read anew each time, so steps of the wall clock move
+// the times of later records only.
 ClockBase KernelClock()
 {
 	uint64_t monotonic = ClockNs(CLOCK_MONOTONIC);
 
 	return {monotonic, static_cast<int64_t>(ClockNs(CLOCK_REALTIME) - monotonic)};
 }
-
-void Throw(Napi::Env env, const BpfError &failure)
-{
-	Napi::Error error = Napi::Error::New(env, failure.operation + ": " + strerror(failure.error));
-
-	error.Set("operation", failure.operation);
-	error.Set("errno", failure.error);
-	error.Set("log", failure.log);
-	error.ThrowAsJavaScriptException();
-}
 } // namespace
 
-class Capture : public Napi::ObjectWrap<Capture>
+Capture::Capture(Loader &loader, const CaptureOptions &options, std::vector<SlabMemory> slabs,
+		 uint32_t slab_rows, SlabWriter::HandOver hand_over, std::function<void()> flushed)
+    : loader_(loader), batch_age_(options.batch_age), flushed_(std::move(flushed)),
+      writer_(std::move(slabs), slab_rows, std::move(hand_over)), table_(options.table, writer_),
+      batch_(kBatch)
 {
-      public:
-	static Napi::Function Define(Napi::Env env)
-	{
-		return DefineClass(env, "Capture",
-				   {
-				       InstanceMethod<&Capture::Attach>("attach"),
-				       InstanceMethod<&Capture::Start>("start"),
-				       InstanceMethod<&Capture::Flush>("flush"),
-				       InstanceMethod<&Capture::Detach>("detach"),
-				       InstanceMethod<&Capture::Stop>("stop"),
-				       InstanceMethod<&Capture::Counters>("counters"),
-				       InstanceMethod<&Capture::RunXdp>("runXdp"),
-				   });
+}
+
+Capture::~Capture()
+{
+	Stop();
+}
+
+BpfError Capture::Start()
+{
+	epoll_ = epoll_create1(EPOLL_CLOEXEC);
+	wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (epoll_ < 0 || wake_ < 0)
+		return BpfError{errno, "create the reader's descriptors", ""};
+	struct epoll_event event = {};
+
+	event.events = EPOLLIN;
+	epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event);
+	for (uint32_t cpu = 0; cpu < loader_.cpus(); cpu++) {
+		auto ring = std::make_unique<RingReader>();
+		int error = ring->Open(loader_.ring_fd(cpu), loader_.ring_bytes());
+
+		if (error)
+			return BpfError{error, "map a ring buffer", ""};
+		rings_.push_back(std::move(ring));
+		// Edge-triggered: a ring with something in it is not news, a ring that the kernel woke us for
+		// is.
+		event.events = EPOLLIN | EPOLLET;
+		epoll_ctl(epoll_, EPOLL_CTL_ADD, loader_.ring_fd(cpu), &event);
 	}
+	BpfError failure = loader_.Arm();
 
-	explicit Capture(const Napi::CallbackInfo &info)
-	    : Napi::ObjectWrap<Capture>(info), slabs_(info[0].As<Napi::Object>()),
-	      events_(info.Env(), info[1].As<Napi::Function>(), "tidegate capture"),
-	      writer_(slabs_.memory, U32Option(info[0].As<Napi::Object>(), "slabRows"),
-		      [this](uint32_t slab) { events_.Post(static_cast<int32_t>(slab)); }),
-	      table_(TableOptions(info[0].As<Napi::Object>()), writer_)
-	{
-		Napi::Object options = info[0].As<Napi::Object>();
-		LoaderOptions loader;
-
-		loader.object_path = StringOption(options, "objectPath");
-		loader.settings = CacheSettings(options);
-		loader.idle_ticks = U32Option(options, "idleTicks");
-		loader.sweep_period_ns = static_cast<uint64_t>(NumberOption(options, "sweepPeriodNs"));
-		loader.sweep_slice = U32Option(options, "sweepSlice");
-		loader.ring_bytes = U32Option(options, "ringBytes");
-		batch_age_ = std::chrono::milliseconds(U32Option(options, "batchMs"));
-		BpfError failure = loader_.Load(loader);
-
-		if (failure) {
-			events_.Release();
-			released_ = true;
-			Throw(info.Env(), failure);
-			return;
-		}
-		rings_.reserve(loader_.cpus());
-		for (uint32_t cpu = 0; cpu < loader_.cpus(); cpu++) {
-			rings_.emplace_back();
-			int error = rings_.back().Open(loader_.ring_fd(cpu), loader.ring_bytes);
-
-			if (error) {
-				events_.Release();
-				released_ = true;
-				Throw(info.Env(), BpfError{error, "map a ring buffer", ""});
-				return;
-			}
-		}
-	}
-
-	~Capture() override { End(); }
-
-      private:
-	// attach(name, netns, native) -> ifindex
-	Napi::Value Attach(const Napi::CallbackInfo &info)
-	{
-		uint32_t ifindex = 0;
-		BpfError failure = loader_.Attach(info[0].As<Napi::String>(), info[1].As<Napi::String>(),
-						  info[2].As<Napi::Boolean>(), &ifindex);
-
-		if (failure)
-			Throw(info.Env(), failure);
-		return Napi::Number::New(info.Env(), ifindex);
-	}
-
-	void Start(const Napi::CallbackInfo &info)
-	{
-		BpfError failure = loader_.Arm();
-
-		if (failure)
-			return Throw(info.Env(), failure);
+	if (!failure)
 		thread_ = std::thread([this] { Run(); });
-	}
+	return failure;
+}
 
-	// Posts kEventFlushed once everything that was resident has been handed over.
-	void Flush(const Napi::CallbackInfo &)
-	{
-		flush_.store(true);
-		wake_.notify_one();
-	}
-
-	void Detach(const Napi::CallbackInfo &) { loader_.Detach(); }
-
-	void Stop(const Napi::CallbackInfo &) { End(); }
-
-	// Read from the end of the way to its beginning, so that every difference of two terms is non-negative.
-	Napi::Value Counters(const Napi::CallbackInfo &info)
-	{
-		bool scan = info[0].As<Napi::Boolean>();
-		std::unique_lock lock(mutex_);
-		FlowTableCounters table = table_.counters();
-		uint64_t table_resident = scan ? table_.ResidentPackets() : 0;
-
-		lock.unlock();
-		Napi::Object result = CountersObject(info.Env(), loader_.Counters());
-
-		SetTableCounters(result, table);
-		if (scan) {
-			result.Set("tableResidentScan", static_cast<double>(table_resident));
-			result.Set("cacheResidentScan", static_cast<double>(loader_.CacheResidentPackets()));
-		}
-		return result;
-	}
-
-	// runXdp(frame) -> verdict, for tests: the real program over one frame, no NIC.
-	Napi::Value RunXdp(const Napi::CallbackInfo &info)
-	{
-		Napi::Uint8Array frame = info[0].As<Napi::Uint8Array>();
-		uint32_t verdict = 0;
-		BpfError failure = loader_.RunXdp(frame.Data(), static_cast<uint32_t>(frame.ByteLength()), &verdict);
-
-		if (failure)
-			Throw(info.Env(), failure);
-		return Napi::Number::New(info.Env(), verdict);
-	}
-
-	bool ReadRings(const ClockBase &clock)
-	{
-		bool more = false;
-
-		for (RingReader &ring : rings_) {
-			size_t count = ring.Read(batch_, kBatch);
-
-			if (count == 0)
-				continue;
-			std::lock_guard lock(mutex_);
-			table_.Merge(batch_, count, clock);
-			ring.Commit();
-			more |= count == kBatch;
-		}
-		return more;
-	}
-
-	void Run()
-	{
-		auto handed_over = std::chrono::steady_clock::now();
-
-		while (!stop_.load()) {
-			ClockBase clock = KernelClock();
-			bool flush = flush_.exchange(false);
-
-			if (flush)
-				loader_.FlushCaches();
-			bool more = ReadRings(clock);
-
-			if (flush) {
-				while (ReadRings(KernelClock()))
-					;
-				flushing_ = true;
-			}
-			std::unique_lock lock(mutex_);
-			if (flushing_ && table_.FlushAll(clock)) {
-				flushing_ = false;
-				writer_.Flush();
-				events_.Post(kEventFlushed);
-			}
-			table_.Advance(clock);
-			auto now = std::chrono::steady_clock::now();
-
-			if (writer_.pending_rows() == 0)
-				handed_over = now;
-			else if (now - handed_over >= batch_age_)
-				writer_.Flush();
-			if (!more)
-				wake_.wait_for(lock, kPollInterval);
-		}
-	}
-
-	void End()
-	{
-		loader_.Detach();
-		if (thread_.joinable()) {
-			stop_.store(true);
-			wake_.notify_one();
-			thread_.join();
-		}
-		if (!released_) {
-			events_.Release();
-			released_ = true;
-		}
-	}
-
-	SlabSet slabs_;
-	EventSink events_;
-	Loader loader_;
-	SlabWriter writer_;
-	FlowTable table_;
-	std::vector<RingReader> rings_;
-	std::thread thread_;
-	std::mutex mutex_; // guards table_ and writer_ between the reader thread and counters()
-	std::condition_variable wake_;
-	std::atomic<bool> stop_{false}, flush_{false};
-	std::chrono::milliseconds batch_age_{100};
-	tg_delta batch_[kBatch];
-	bool flushing_ = false, released_ = false;
-};
-
-void InitCapture(Napi::Env env, Napi::Object exports)
+void Capture::Flush()
 {
-	exports.Set("Capture", Capture::Define(env));
+	flushes_.fetch_add(1);
+	eventfd_write(wake_, 1);
+}
+
+void Capture::Stop()
+{
+	if (thread_.joinable()) {
+		stop_.store(true);
+		eventfd_write(wake_, 1);
+		thread_.join();
+	}
+	if (epoll_ >= 0)
+		close(epoll_);
+	if (wake_ >= 0)
+		close(wake_);
+	epoll_ = wake_ = -1;
+}
+
+// Merges up to one batch of each ring. True when there may be more.
+bool Capture::ReadRings()
+{
+	bool more = false;
+
+	for (auto &ring : rings_) {
+		// A mutex is not fair: whoever waits for it gets it between two batches.
+		while (waiting_.load(std::memory_order_relaxed) != 0)
+			std::this_thread::yield();
+		std::lock_guard lock(mutex_);
+		size_t count = ring->Take(batch_.data(), batch_.size());
+
+		if (count != 0)
+			table_.Merge(batch_.data(), count, KernelClock());
+		ring->Commit();
+		more |= count == batch_.size();
+	}
+	return more;
+}
+
+// Slice by slice with the rings emptied in between, so that flushing does not overflow them.
+void Capture::FlushCaches()
+{
+	for (uint32_t first = 0; first < loader_.cache_entries(); first += loader_.flush_slice()) {
+		loader_.FlushSlots(first, std::min(loader_.flush_slice(), loader_.cache_entries() - first));
+		while (ReadRings())
+			;
+	}
+}
+
+void Capture::Run()
+{
+	auto handed_over = std::chrono::steady_clock::now();
+	uint32_t flushing = 0; // calls of Flush() that are being answered
+
+	while (!stop_.load()) {
+		bool more = ReadRings();
+
+		if (flushing == 0 && (flushing = flushes_.exchange(0)) != 0)
+			FlushCaches();
+		std::unique_lock lock(mutex_);
+		ClockBase clock = KernelClock();
+
+		if (flushing != 0 && table_.FlushAll(clock)) {
+			writer_.Flush();
+			for (; flushing != 0; flushing--)
+				flushed_();
+		}
+		table_.Advance(clock);
+		auto now = std::chrono::steady_clock::now();
+
+		if (writer_.pending_rows() == 0) {
+			handed_over = now;
+		} else if (now - handed_over >= batch_age_) {
+			writer_.Flush();
+			handed_over = now;
+		}
+		lock.unlock();
+		if (!more)
+			Wait(flushing != 0 ? kSlabPollMs : kPollMs);
+	}
+}
+
+void Capture::Wait(int milliseconds)
+{
+	struct epoll_event events[8];
+	eventfd_t ignored;
+
+	if (epoll_wait(epoll_, events, 8, milliseconds) > 0)
+		eventfd_read(wake_, &ignored);
+}
+
+CaptureCounters Capture::Counters(bool scan)
+{
+	CaptureCounters result{};
+
+	waiting_.fetch_add(1);
+	std::lock_guard lock(mutex_);
+	waiting_.fetch_sub(1);
+	// From the end of the way to its beginning, so that every difference of two terms is non-negative.
+	result.table = table_.counters();
+	result.written_packets = writer_.packets();
+	result.written_rows = writer_.rows();
+	for (const auto &ring : rings_)
+		result.missing_records += ring->missing_records();
+	result.kernel = loader_.Counters();
+	if (!scan)
+		return result;
+	result.scanned_table = table_.ResidentPackets();
+	for (const auto &ring : rings_)
+		result.scanned_rings += ring->ResidentPackets();
+	result.scanned_cache = loader_.CacheResidentPackets();
+	tg_counters after = loader_.Counters();
+
+	result.quiet = after.rx_packets == result.kernel.rx_packets &&
+		       after.exported_records == result.kernel.exported_records;
+	return result;
 }
 
 } // namespace tidegate

@@ -51,6 +51,11 @@ struct FlowTable::Entry {
 	bool Empty() const { return (packets[0] | packets[1]) == 0; }
 };
 
+inline FlowTable::Entry &FlowTable::At(uint32_t index) const
+{
+	return chunks_[index / kChunk][index % kChunk];
+}
+
 } // namespace tidegate
 
 #endif

@@ -75,7 +75,7 @@ class FlowTable
 	static constexpr uint32_t kWheelSlots = 1024;
 	static constexpr uint64_t kWheelStepNs = 1ull << 27; // 134 ms
 
-	Entry &At(uint32_t index) const { return chunks_[index / kChunk][index % kChunk]; }
+	Entry &At(uint32_t index) const;
 	uint32_t Find(const tg_flow_key &key, uint64_t hash) const;
 	uint32_t Create(const tg_flow_key &key, uint64_t hash, bool aggregate);
 	uint32_t FindOrCreate(const tg_flow_key &key);

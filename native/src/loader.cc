@@ -1,5 +1,6 @@
 #include "loader.h"
 
+#include <algorithm>
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -7,13 +8,13 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
-#include <fcntl.h>
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/mman.h>
-#include <thread>
 #include <unistd.h>
+
+#include "nic_probe.h"
 
 namespace tidegate
 {
@@ -58,6 +59,8 @@ Loader::~Loader()
 		munmap(const_cast<tg_counters *>(counters_), counters_bytes_);
 	if (cache_)
 		munmap(const_cast<tg_delta *>(cache_), cache_bytes_);
+	if (interfaces_)
+		munmap(const_cast<tg_interface_counters *>(interfaces_), interfaces_bytes_);
 	for (int ring : rings_)
 		close(ring);
 	if (object_)
@@ -74,17 +77,20 @@ BpfError Loader::Load(const LoaderOptions &options)
 		return Failed("count CPUs", cpus);
 	cpus_ = static_cast<uint32_t>(cpus);
 	entries_ = options.settings.mask + 1;
+	ring_bytes_ = options.ring_bytes;
 	object_ = bpf_object__open_file(options.object_path.c_str(), nullptr);
 	if (!object_)
 		return Failed("open the BPF object", errno);
 
-	// Read-only data is set by symbol order in the .rodata map: found through the object's own BTF-backed map.
+	// Read-only data is set by symbol order in the .rodata map: found through the object's own BTF-backed
+	// map.
 	struct bpf_map *rodata = bpf_object__find_map_by_name(object_, ".rodata");
 	size_t rodata_bytes = 0;
 
 	if (!rodata)
 		return Failed("find .rodata", ENOENT);
-	uint8_t *initial = static_cast<uint8_t *>(const_cast<void *>(bpf_map__initial_value(rodata, &rodata_bytes)));
+	uint8_t *initial =
+	    static_cast<uint8_t *>(const_cast<void *>(bpf_map__initial_value(rodata, &rodata_bytes)));
 	struct RodataField {
 		const char *name;
 		const void *value;
@@ -94,6 +100,7 @@ BpfError Loader::Load(const LoaderOptions &options)
 	    {"idle_ticks", &options.idle_ticks, sizeof(options.idle_ticks)},
 	    {"sweep_period_ns", &options.sweep_period_ns, sizeof(options.sweep_period_ns)},
 	    {"sweep_slice", &options.sweep_slice, sizeof(options.sweep_slice)},
+	    {"ring_bytes", &options.ring_bytes, sizeof(options.ring_bytes)},
 	};
 	const struct btf *btf = bpf_object__btf(object_);
 	int section = btf ? btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC) : -ENOENT;
@@ -111,7 +118,8 @@ BpfError Loader::Load(const LoaderOptions &options)
 
 			if (std::strcmp(btf__name_by_offset(btf, variable->name_off), field.name) != 0)
 				continue;
-			if (variables[i].size != field.bytes || variables[i].offset + field.bytes > rodata_bytes)
+			if (variables[i].size != field.bytes ||
+			    variables[i].offset + field.bytes > rodata_bytes)
 				return Failed(field.name, EINVAL);
 			std::memcpy(initial + variables[i].offset, field.value, field.bytes);
 			found = true;
@@ -123,7 +131,11 @@ BpfError Loader::Load(const LoaderOptions &options)
 	struct {
 		const char *name;
 		uint32_t entries;
-	} sizes[] = {{"flow_cache", cpus_ * entries_}, {"counters", cpus_}, {"rings", cpus_}, {"sweep_timers", cpus_}};
+	} sizes[] = {{"flow_cache", cpus_ * entries_},
+		     {"counters", cpus_},
+		     {"interface_counters", cpus_ * TG_INTERFACE_SLOTS},
+		     {"rings", cpus_},
+		     {"sweep_timers", cpus_}};
 
 	for (const auto &size : sizes) {
 		struct bpf_map *map = bpf_object__find_map_by_name(object_, size.name);
@@ -140,7 +152,8 @@ BpfError Loader::Load(const LoaderOptions &options)
 	int outer = bpf_map__fd(bpf_object__find_map_by_name(object_, "rings"));
 
 	for (uint32_t cpu = 0; cpu < cpus_; cpu++) {
-		int ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "flow_ring", 0, 0, options.ring_bytes, nullptr);
+		int ring =
+		    bpf_map_create(BPF_MAP_TYPE_RINGBUF, "flow_ring", 0, 0, options.ring_bytes, nullptr);
 
 		if (ring < 0)
 			return Failed("create a ring buffer", errno);
@@ -152,7 +165,10 @@ BpfError Loader::Load(const LoaderOptions &options)
 	counters_ = static_cast<const tg_counters *>(MapMemory("counters", counters_bytes_));
 	cache_bytes_ = PageRound(sizeof(tg_delta) * entries_ * cpus_);
 	cache_ = static_cast<const tg_delta *>(MapMemory("flow_cache", cache_bytes_));
-	if (!counters_ || !cache_)
+	interfaces_bytes_ = PageRound(sizeof(tg_interface_counters) * TG_INTERFACE_SLOTS * cpus_);
+	interfaces_ =
+	    static_cast<const tg_interface_counters *>(MapMemory("interface_counters", interfaces_bytes_));
+	if (!counters_ || !cache_ || !interfaces_)
 		return Failed("map the BPF maps into memory", errno);
 	return {};
 }
@@ -165,26 +181,32 @@ void *Loader::MapMemory(const char *name, size_t bytes) const
 	return memory == MAP_FAILED ? nullptr : memory;
 }
 
-BpfError Loader::RunOnEachCpu(const char *program)
+// Runs a tc program once on each CPU that this process may use; a CPU outside its cpuset is skipped.
+BpfError Loader::RunOnEachCpu(const char *program, uint32_t first, uint32_t count, uint32_t *ran)
 {
 	int fd = bpf_program__fd(bpf_object__find_program_by_name(object_, program));
+	tg_flush_request request = {first, count};
+	uint8_t frame[64] = {};
 	cpu_set_t before, one;
 	BpfError failure;
-	long online = sysconf(_SC_NPROCESSORS_ONLN);
 
+	*ran = 0;
+	std::memcpy(frame + TG_FLUSH_REQUEST_OFFSET, &request, sizeof(request));
 	sched_getaffinity(0, sizeof(before), &before);
-	for (uint32_t cpu = 0; cpu < cpus_ && cpu < static_cast<uint32_t>(online) && !failure; cpu++) {
-		uint8_t frame[64] = {};
-		LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame), .repeat = 1);
+	for (uint32_t cpu = 0; cpu < cpus_ && !failure; cpu++) {
+		LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame),
+			    .repeat = 1);
 
 		CPU_ZERO(&one);
 		CPU_SET(cpu, &one);
 		if (sched_setaffinity(0, sizeof(one), &one))
-			continue; // not ours to run on: no queue of this process's NICs is served there either
+			continue;
 		if (bpf_prog_test_run_opts(fd, &run))
 			failure = Failed(program, errno);
 		else if (run.retval != 0)
 			failure = Failed(program, EIO);
+		else
+			++*ran;
 	}
 	sched_setaffinity(0, sizeof(before), &before);
 	return failure;
@@ -192,12 +214,22 @@ BpfError Loader::RunOnEachCpu(const char *program)
 
 BpfError Loader::Arm()
 {
-	return RunOnEachCpu("gateway_arm");
+	return RunOnEachCpu("gateway_arm", 0, 0, &armed_);
 }
 
-BpfError Loader::FlushCaches()
+BpfError Loader::FlushSlots(uint32_t first, uint32_t count)
 {
-	return RunOnEachCpu("gateway_flush");
+	uint32_t ran;
+
+	return RunOnEachCpu("gateway_flush", first, count, &ran);
+}
+
+uint32_t Loader::flush_slice() const
+{
+	// Half of a ring, so that packets metered meanwhile find room.
+	uint32_t records = ring_bytes_ / 2 / (sizeof(tg_delta) + BPF_RINGBUF_HDR_SZ);
+
+	return std::max(1u, std::min(records, 1024u));
 }
 
 BpfError Loader::Attach(const std::string &name, const std::string &netns, bool native, uint32_t *ifindex)
@@ -206,23 +238,10 @@ BpfError Loader::Attach(const std::string &name, const std::string &netns, bool 
 	BpfError failure;
 	int link = -1;
 
-	// A thread of its own, because a network namespace is a property of the thread.
-	std::thread([&] {
-		if (!netns.empty()) {
-			int fd = open(netns.c_str(), O_RDONLY | O_CLOEXEC);
-			int status = fd < 0 ? -1 : setns(fd, CLONE_NEWNET);
-			int error = errno;
-
-			if (fd >= 0)
-				close(fd);
-			if (status) {
-				failure = Failed("enter the network namespace", error);
-				return;
-			}
-		}
+	int entered = InNetworkNamespace(netns, [&] {
 		*ifindex = if_nametoindex(name.c_str());
 		if (*ifindex == 0) {
-			failure = Failed("find the interface", errno);
+			failure = Failed("find the interface", ENODEV);
 			return;
 		}
 		LIBBPF_OPTS(bpf_link_create_opts, options,
@@ -231,7 +250,10 @@ BpfError Loader::Attach(const std::string &name, const std::string &netns, bool 
 		link = bpf_link_create(program, static_cast<int>(*ifindex), BPF_XDP, &options);
 		if (link < 0)
 			failure = Failed("attach XDP", errno);
-	}).join();
+	});
+
+	if (entered)
+		failure = Failed("enter the network namespace", entered);
 	if (!failure)
 		links_.push_back(link);
 	return failure;
@@ -267,6 +289,20 @@ tg_counters Loader::Counters() const
 
 		for (size_t i = 0; i < sizeof(sum) / sizeof(uint64_t); i++)
 			into[i] += from[i];
+	}
+	return sum;
+}
+
+tg_interface_counters Loader::InterfaceCounters(uint32_t ifindex) const
+{
+	tg_interface_counters sum{};
+
+	for (uint32_t cpu = 0; cpu < cpus_; cpu++) {
+		const volatile tg_interface_counters &at =
+		    interfaces_[cpu * TG_INTERFACE_SLOTS + ifindex % TG_INTERFACE_SLOTS];
+
+		sum.packets += at.packets;
+		sum.octets += at.octets;
 	}
 	return sum;
 }

@@ -1,4 +1,5 @@
-// Loads gateway.bpf.o, attaches it, and gives access to its maps. All descriptors are held for the object's life.
+// Loads gateway.bpf.o, attaches it, and gives access to its maps. All descriptors are held for the object's
+// life.
 #ifndef TIDEGATE_LOADER_H
 #define TIDEGATE_LOADER_H
 
@@ -22,7 +23,10 @@ struct BpfError {
 	std::string operation;
 	std::string log;
 
-	explicit operator bool() const { return error != 0; }
+	explicit operator bool() const
+	{
+		return error != 0;
+	}
 };
 
 struct LoaderOptions {
@@ -44,14 +48,16 @@ class Loader
 
 	BpfError Load(const LoaderOptions &options);
 
-	// Arms the sweep timer of every CPU.
+	// Arms the sweep timer of every CPU that this process may run on.
 	BpfError Arm();
 
-	// Makes everything resident in every CPU's cache leave into its ring.
-	BpfError FlushCaches();
+	// Makes what is resident in `count` slots of every CPU's cache, from `first` on, leave into its ring.
+	// At most flush_slice() slots a call fit an empty ring.
+	BpfError FlushSlots(uint32_t first, uint32_t count);
+	uint32_t flush_slice() const;
 
-	// Attaches the XDP program; `netns` is a path such as /run/netns/x, or empty for our own. Never replaces a
-	// program that is already there (EBUSY).
+	// Attaches the XDP program; `netns` is a path such as /run/netns/x, or empty for our own. Never
+	// replaces a program that is already there (EBUSY).
 	BpfError Attach(const std::string &name, const std::string &netns, bool native, uint32_t *ifindex);
 
 	// Runs the XDP program over one frame without a NIC, for tests. Returns its verdict in *verdict.
@@ -59,24 +65,44 @@ class Loader
 
 	void Detach();
 
-	uint32_t cpus() const { return cpus_; }
-	uint32_t cache_entries() const { return entries_; }
-	int ring_fd(uint32_t cpu) const { return rings_[cpu]; }
-	tg_counters Counters() const;         // summed over CPUs
+	uint32_t cpus() const
+	{
+		return cpus_;
+	}
+	uint32_t cache_entries() const
+	{
+		return entries_;
+	}
+	int ring_fd(uint32_t cpu) const
+	{
+		return rings_[cpu];
+	}
+	uint32_t armed_cpus() const
+	{
+		return armed_;
+	}
+	uint32_t ring_bytes() const
+	{
+		return ring_bytes_;
+	}
+	tg_counters Counters() const; // summed over CPUs
+	tg_interface_counters InterfaceCounters(uint32_t ifindex) const;
 	uint64_t CacheResidentPackets() const; // counted entry by entry
 
       private:
-	BpfError RunOnEachCpu(const char *program);
+	BpfError RunOnEachCpu(const char *program, uint32_t first, uint32_t count, uint32_t *ran);
 	void *MapMemory(const char *name, size_t bytes) const;
 
 	bpf_object *object_ = nullptr;
 	std::vector<int> links_;
 	std::vector<int> rings_;
-	uint32_t cpus_ = 0, entries_ = 0;
+	uint32_t cpus_ = 0, entries_ = 0, ring_bytes_ = 0, armed_ = 0;
 	const tg_counters *counters_ = nullptr;
 	size_t counters_bytes_ = 0;
 	const tg_delta *cache_ = nullptr;
 	size_t cache_bytes_ = 0;
+	const tg_interface_counters *interfaces_ = nullptr;
+	size_t interfaces_bytes_ = 0;
 };
 
 } // namespace tidegate

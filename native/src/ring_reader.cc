@@ -36,7 +36,8 @@ int RingReader::Open(int fd, uint32_t bytes)
 	if (consumer == MAP_FAILED)
 		return errno;
 	consumer_ = static_cast<uint64_t *>(consumer);
-	void *producer = mmap(nullptr, page_ + 2 * bytes_, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(page_));
+	void *producer =
+	    mmap(nullptr, page_ + 2 * bytes_, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(page_));
 
 	if (producer == MAP_FAILED)
 		return errno;
@@ -93,8 +94,8 @@ uint64_t RingReader::ResidentPackets() const
 
 		if (length & BPF_RINGBUF_BUSY_BIT)
 			break;
-		const tg_delta *record = reinterpret_cast<const tg_delta *>(reinterpret_cast<const uint8_t *>(header) +
-									   kRecordHeader);
+		const tg_delta *record = reinterpret_cast<const tg_delta *>(
+		    reinterpret_cast<const uint8_t *>(header) + kRecordHeader);
 
 		if (!(length & BPF_RINGBUF_DISCARD_BIT))
 			packets += static_cast<uint64_t>(record->packets[0]) + record->packets[1];

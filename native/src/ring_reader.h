@@ -1,6 +1,6 @@
-// Reads one BPF ring buffer through its own memory mapping. libbpf's reader gives a record's space back before the
-// caller has done anything durable with it; here the space is given back by Commit(), after the merge, so a crash
-// in between loses nothing and counts nothing twice.
+// Reads one BPF ring buffer through its own memory mapping. libbpf's reader gives a record's space back
+// before the caller has done anything durable with it; here the space is given back by Commit(), after the
+// merge, so a crash in between loses nothing and counts nothing twice.
 #ifndef TIDEGATE_RING_READER_H
 #define TIDEGATE_RING_READER_H
 
@@ -32,15 +32,19 @@ class RingReader
 	// Packets in records that lie in the ring and were not committed, counted record by record.
 	uint64_t ResidentPackets() const;
 
-	// Records that the kernel numbered but could not store, as seen from the numbers of those that arrived.
-	uint64_t missing_records() const { return missing_; }
+	// Records that the kernel numbered but could not store, as seen from the numbers of those that
+	// arrived.
+	uint64_t missing_records() const
+	{
+		return missing_;
+	}
 
       private:
 	const uint32_t *HeaderAt(uint64_t position) const;
 
-	uint64_t *consumer_ = nullptr;        // ours to write
-	const uint64_t *producer_ = nullptr;  // the kernel's
-	const uint8_t *data_ = nullptr;       // mapped twice in a row, so no record is ever split
+	uint64_t *consumer_ = nullptr;	     // ours to write
+	const uint64_t *producer_ = nullptr; // the kernel's
+	const uint8_t *data_ = nullptr;	     // mapped twice in a row, so no record is ever split
 	size_t bytes_ = 0, page_ = 0;
 	uint64_t taken_ = 0; // position up to which records were taken
 	uint64_t missing_ = 0;

@@ -1,0 +1,79 @@
+// Reads the rings of a loaded datapath, merges them into flow records, and hands those over in slabs. One
+// thread.
+#ifndef TIDEGATE_CAPTURE_H
+#define TIDEGATE_CAPTURE_H
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "flow_table.h"
+#include "loader.h"
+#include "ring_reader.h"
+#include "slabs.h"
+
+namespace tidegate
+{
+
+struct CaptureOptions {
+	FlowTableOptions table;
+	std::chrono::milliseconds batch_age; // a slab that is not full is handed over after this
+};
+
+// Every term of the conservation law at one moment. Derived terms are differences of counters of one moment;
+// the scanned ones are counted independently, entry by entry.
+struct CaptureCounters {
+	tg_counters kernel;
+	FlowTableCounters table;
+	uint64_t written_packets, written_rows; // to slabs, handed over or not
+	uint64_t missing_records; // gaps in the numbers of the records that came through the rings
+	uint64_t scanned_cache, scanned_rings, scanned_table;
+	bool quiet; // no packet and no record moved while scanning: scanned and derived terms must agree
+};
+
+class Capture
+{
+      public:
+	Capture(Loader &loader, const CaptureOptions &options, std::vector<SlabMemory> slabs,
+		uint32_t slab_rows, SlabWriter::HandOver hand_over, std::function<void()> flushed);
+	~Capture();
+
+	// Arms the sweep timers and starts reading.
+	BpfError Start();
+
+	// `flushed` is called once everything that was resident at this call has been handed over.
+	void Flush();
+
+	void Stop();
+
+	// `scan` counts what is resident instead of trusting the counters; it holds the reader up for its
+	// duration.
+	CaptureCounters Counters(bool scan);
+
+      private:
+	void Run();
+	bool ReadRings();
+	void FlushCaches();
+	void Wait(int milliseconds);
+
+	Loader &loader_;
+	std::chrono::milliseconds batch_age_;
+	std::function<void()> flushed_;
+	SlabWriter writer_;
+	FlowTable table_;
+	std::vector<std::unique_ptr<RingReader>> rings_;
+	std::vector<tg_delta> batch_;
+	std::thread thread_;
+	std::mutex mutex_; // guards table_, writer_ and rings_ between the reader and Counters()
+	std::atomic<uint32_t> waiting_{0}, flushes_{0};
+	std::atomic<bool> stop_{false};
+	int epoll_ = -1, wake_ = -1;
+};
+
+} // namespace tidegate
+
+#endif

@@ -1,0 +1,208 @@
+// The kernel datapath as JavaScript sees it: load, attach, start, flush, count, stop.
+#include <cstring>
+
+#include "addon.h"
+#include "capture.h"
+#include "nic_probe.h"
+#include "options.h"
+
+namespace tidegate
+{
+
+namespace
+{
+void Throw(Napi::Env env, const BpfError &failure)
+{
+	Napi::Error error = Napi::Error::New(env, failure.operation + ": " + strerror(failure.error));
+
+	error.Set("operation", Napi::String::New(env, failure.operation));
+	error.Set("errno", Napi::Number::New(env, failure.error));
+	error.Set("log", Napi::String::New(env, failure.log));
+	error.ThrowAsJavaScriptException();
+}
+} // namespace
+
+class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
+{
+      public:
+	static Napi::Function Define(Napi::Env env)
+	{
+		return DefineClass(env, "Capture",
+				   {
+				       InstanceMethod<&CaptureBinding::Attach>("attach"),
+				       InstanceMethod<&CaptureBinding::Start>("start"),
+				       InstanceMethod<&CaptureBinding::Flush>("flush"),
+				       InstanceMethod<&CaptureBinding::Detach>("detach"),
+				       InstanceMethod<&CaptureBinding::Stop>("stop"),
+				       InstanceMethod<&CaptureBinding::Counters>("counters"),
+				       InstanceMethod<&CaptureBinding::Interface>("interfaceCounters"),
+				       InstanceMethod<&CaptureBinding::RunXdp>("runXdp"),
+				   });
+	}
+
+	// new Capture(options, onEvent): loads the programs and maps. Throws {operation, errno, log}.
+	explicit CaptureBinding(const Napi::CallbackInfo &info)
+	    : Napi::ObjectWrap<CaptureBinding>(info), slabs_(info[0].As<Napi::Object>()),
+	      events_(info.Env(), info[1].As<Napi::Function>(), "tidegate capture")
+	{
+		Napi::Object options = info[0].As<Napi::Object>();
+		LoaderOptions loader;
+		CaptureOptions capture{TableOptions(options),
+				       std::chrono::milliseconds(U32Option(options, "batchMs"))};
+
+		loader.object_path = StringOption(options, "objectPath");
+		loader.settings = CacheSettings(options);
+		loader.idle_ticks = U32Option(options, "idleTicks");
+		loader.sweep_period_ns = static_cast<uint64_t>(NumberOption(options, "sweepPeriodNs"));
+		loader.sweep_slice = U32Option(options, "sweepSlice");
+		loader.ring_bytes = U32Option(options, "ringBytes");
+		BpfError failure = loader_.Load(loader);
+
+		if (failure) {
+			End();
+			Throw(info.Env(), failure);
+			return;
+		}
+		capture_ = std::make_unique<Capture>(
+		    loader_, capture, slabs_.memory, U32Option(options, "slabRows"),
+		    [this](uint32_t slab) { events_.Post(static_cast<int32_t>(slab)); },
+		    [this] { events_.Post(kEventFlushed); });
+	}
+
+	~CaptureBinding() override
+	{
+		End();
+	}
+
+      private:
+	// attach(name, netns, native) -> ifindex
+	Napi::Value Attach(const Napi::CallbackInfo &info)
+	{
+		uint32_t ifindex = 0;
+		BpfError failure = loader_.Attach(info[0].As<Napi::String>(), info[1].As<Napi::String>(),
+						  info[2].As<Napi::Boolean>(), &ifindex);
+
+		if (failure)
+			Throw(info.Env(), failure);
+		return Napi::Number::New(info.Env(), ifindex);
+	}
+
+	// start() -> CPUs whose sweep timer runs
+	Napi::Value Start(const Napi::CallbackInfo &info)
+	{
+		BpfError failure = capture_->Start();
+
+		if (failure)
+			Throw(info.Env(), failure);
+		return Napi::Number::New(info.Env(), loader_.armed_cpus());
+	}
+
+	// Posts kEventFlushed once everything that was resident has been handed over.
+	void Flush(const Napi::CallbackInfo &)
+	{
+		capture_->Flush();
+	}
+
+	void Detach(const Napi::CallbackInfo &)
+	{
+		loader_.Detach();
+	}
+
+	void Stop(const Napi::CallbackInfo &)
+	{
+		End();
+	}
+
+	// counters(scan) -> one flat object of numbers, see CaptureCounters in src/capture/bpf.ts
+	Napi::Value Counters(const Napi::CallbackInfo &info)
+	{
+		bool scan = info[0].As<Napi::Boolean>();
+		CaptureCounters counters = capture_->Counters(scan);
+		Napi::Object result = CountersObject(info.Env(), counters.kernel);
+
+		SetTableCounters(result, counters.table);
+		result.Set("writtenPackets", static_cast<double>(counters.written_packets));
+		result.Set("writtenRows", static_cast<double>(counters.written_rows));
+		result.Set("missingRecords", static_cast<double>(counters.missing_records));
+		if (scan) {
+			result.Set("scannedCache", static_cast<double>(counters.scanned_cache));
+			result.Set("scannedRings", static_cast<double>(counters.scanned_rings));
+			result.Set("scannedTable", static_cast<double>(counters.scanned_table));
+			result.Set("quiet", counters.quiet);
+		}
+		return result;
+	}
+
+	// interfaceCounters(ifindex) -> {packets, octets}
+	Napi::Value Interface(const Napi::CallbackInfo &info)
+	{
+		tg_interface_counters counters =
+		    loader_.InterfaceCounters(info[0].As<Napi::Number>().Uint32Value());
+		Napi::Object result = Napi::Object::New(info.Env());
+
+		result.Set("packets", static_cast<double>(counters.packets));
+		result.Set("octets", static_cast<double>(counters.octets));
+		return result;
+	}
+
+	// runXdp(frame) -> verdict: the real program over one frame, no NIC.
+	Napi::Value RunXdp(const Napi::CallbackInfo &info)
+	{
+		Napi::Uint8Array frame = info[0].As<Napi::Uint8Array>();
+		uint32_t verdict = 0;
+		BpfError failure =
+		    loader_.RunXdp(frame.Data(), static_cast<uint32_t>(frame.ByteLength()), &verdict);
+
+		if (failure)
+			Throw(info.Env(), failure);
+		return Napi::Number::New(info.Env(), verdict);
+	}
+
+	void End()
+	{
+		loader_.Detach();
+		if (capture_)
+			capture_->Stop();
+		if (!released_)
+			events_.Release();
+		released_ = true;
+	}
+
+	SlabSet slabs_;
+	EventSink events_;
+	Loader loader_;
+	std::unique_ptr<Capture> capture_;
+	bool released_ = false;
+};
+
+namespace
+{
+// probeInterface(name, netns) -> {index, mtu, driver, xdp: none | native | generic | offload, programId}
+Napi::Value ProbeInterfaceJs(const Napi::CallbackInfo &info)
+{
+	NicFacts facts;
+	int error = ProbeNic(info[0].As<Napi::String>(), info[1].As<Napi::String>(), &facts);
+
+	if (error) {
+		Throw(info.Env(), BpfError{error, "look at the interface", ""});
+		return info.Env().Undefined();
+	}
+	Napi::Object result = Napi::Object::New(info.Env());
+
+	result.Set("index", facts.ifindex);
+	result.Set("mtu", facts.mtu);
+	result.Set("driver", facts.driver);
+	result.Set("up", facts.up);
+	result.Set("xdp", facts.xdp_mode);
+	result.Set("programId", facts.program_id);
+	return result;
+}
+} // namespace
+
+void InitCapture(Napi::Env env, Napi::Object exports)
+{
+	exports.Set("Capture", CaptureBinding::Define(env));
+	exports.Set("probeInterface", Napi::Function::New(env, ProbeInterfaceJs, "probeInterface"));
+}
+
+} // namespace tidegate

@@ -1,0 +1,28 @@
+// What an interface is, so that a refused attachment can be explained.
+#ifndef TIDEGATE_NIC_PROBE_H
+#define TIDEGATE_NIC_PROBE_H
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace tidegate
+{
+
+struct NicFacts {
+	uint32_t ifindex = 0, mtu = 0, program_id = 0;
+	std::string driver;   // empty when the driver does not say
+	std::string xdp_mode; // none, native, generic, offload
+	bool up = false;
+};
+
+// Runs `work` on a thread of its own inside a network namespace given by path (/run/netns/x), or in ours when
+// the path is empty: the namespace is a property of the thread. Returns 0 or the errno of entering it.
+int InNetworkNamespace(const std::string &netns, const std::function<void()> &work);
+
+// Returns 0 or an errno (ENODEV: no such interface there).
+int ProbeNic(const std::string &name, const std::string &netns, NicFacts *facts);
+
+} // namespace tidegate
+
+#endif
