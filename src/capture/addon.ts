@@ -1,0 +1,123 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { defineErrors, messageOf } from '../base/errors.js';
+
+const fail = defineErrors({
+  TG_CAPTURE_ADDON: {
+    message: 'the native addon does not load: {reason}',
+    hint: 'build it with `make build`',
+  },
+});
+
+/** Counters of the meter and its table; packets and octets are exact up to 2^53. */
+export interface MeterCounters {
+  readonly rx_packets: number;
+  readonly rx_octets: number;
+  readonly kind_ipv4: number;
+  readonly kind_ipv6: number;
+  readonly kind_non_ip: number;
+  readonly kind_fragment: number;
+  readonly kind_unparsed: number;
+  readonly exported_records: number;
+  readonly exported_packets: number;
+  readonly exported_octets: number;
+  readonly ring_lost_records: number;
+  readonly ring_lost_packets: number;
+  readonly ring_lost_octets: number;
+  /** Unparsed packets by reason, in the order of {@link UNPARSED_REASONS}. */
+  readonly unparsed: readonly number[];
+  readonly mergedRecords: number;
+  readonly mergedPackets: number;
+  readonly emittedRecords: number;
+  readonly emittedPackets: number;
+  readonly flowsCreated: number;
+  readonly flowsActive: number;
+  readonly foldedRecords: number;
+}
+
+export interface ReplayedFile {
+  readonly path: string;
+  readonly packets: number;
+  /** Empty for a sound file. */
+  readonly damage: string;
+  readonly damageOffset: number;
+}
+
+/** What every meter is told. Times in ns unless named otherwise; ticks are ns >> 10. */
+export interface MeterOptions {
+  readonly cacheEntries: number;
+  readonly exportTicks: number;
+  readonly idleTicks: number;
+  /** 13 random words. */
+  readonly secret: Uint32Array;
+  /** Size bin of an IP length = sizeLut[length >> 4]. */
+  readonly sizeLut: Uint8Array;
+  readonly idleNs: number;
+  readonly activeNs: number;
+  readonly graceNs: number;
+  readonly maxFlows: number;
+  /** Views of whole SharedArrayBuffers. */
+  readonly slabs: readonly Uint8Array[];
+  readonly slabRows: number;
+}
+
+export interface NativeReplay {
+  start(paths: readonly string[]): void;
+  stop(): void;
+  counters(): MeterCounters & { readonly cpuSeconds: number };
+  files(): readonly ReplayedFile[];
+}
+
+export interface NativeLayout {
+  readonly columns: readonly {
+    readonly name: string;
+    readonly elementBytes: number;
+    readonly width: number;
+  }[];
+  readonly abiVersion: number;
+  readonly sizes: Readonly<Record<string, number>>;
+  readonly libbpf: string;
+}
+
+export interface NativeAddon {
+  readonly layout: NativeLayout;
+  readonly Replay: new (options: MeterOptions, onEvent: (event: number) => void) => NativeReplay;
+}
+
+/** Names of `enum tg_unparsed` in bpf/flow_abi.h. */
+export const UNPARSED_REASONS = [
+  'none',
+  'shortEthernet',
+  'shortVlan',
+  'shortIp',
+  'badIpHeader',
+  'shortExtension',
+  'deepExtension',
+  'shortTransport',
+  'badTcpHeader',
+  'shortTunnel',
+  'linkType',
+] as const;
+
+/** Events that the native side posts besides slab numbers. */
+export const EVENT_FLUSHED = -1;
+export const EVENT_DONE = -2;
+
+/** The folder that holds package.json, from src/ and from dist/ alike. */
+export function packageRoot(): string {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(directory, 'package.json'))) directory = dirname(directory);
+  return directory;
+}
+
+/** Loads the addon. @throws TG_CAPTURE_ADDON */
+export function loadAddon<Addon extends NativeAddon = NativeAddon>(): Addon {
+  const path = join(packageRoot(), 'build', 'Release', 'tidegate.node');
+  try {
+    return createRequire(import.meta.url)(path) as Addon;
+  } catch (error) {
+    throw fail('TG_CAPTURE_ADDON', { reason: messageOf(error) }, error);
+  }
+}

@@ -1,0 +1,85 @@
+import { once } from 'node:events';
+import type { Command } from 'commander';
+import { parseDurationMs } from '../../base/units.js';
+import { ReplaySource } from '../../capture/replay.js';
+import { RecordReader } from '../../flow/record.js';
+import type { CliContext, OutputFormat } from '../context.js';
+import { outputOption } from '../options.js';
+import { toJson } from '../output.js';
+
+interface ReplayFlags {
+  readonly output: OutputFormat;
+  readonly idleTimeout: string;
+  readonly activeTimeout: string;
+}
+
+/** `tidegate replay FILE…`: flow records of capture files, through the same meter as the kernel's. */
+export function register(program: Command, context: CliContext): void {
+  program
+    .command('replay')
+    .description(
+      'meter pcap and pcapng files: one JSON flow record a line, a summary on stderr; no privileges',
+    )
+    .argument('<files...>', 'capture files')
+    .option('--idle-timeout <duration>', 'a flow ends after this much silence', '15s')
+    .option('--active-timeout <duration>', 'a long flow is reported this often', '60s')
+    .addOption(outputOption(['json', 'none']))
+    .action(async (files: string[], flags: ReplayFlags) => {
+      process.exitCode = await replay(context, files, flags);
+    });
+}
+
+async function replay(context: CliContext, files: readonly string[], flags: ReplayFlags): Promise<number> {
+  const source = new ReplaySource({
+    files,
+    idleTimeoutMs: parseDurationMs(flags.idleTimeout),
+    activeTimeoutMs: parseDurationMs(flags.activeTimeout),
+  });
+  let writing = Promise.resolve();
+  source.onBatch = (batch) => {
+    if (flags.output === 'none') {
+      batch.release();
+      return;
+    }
+    // A slow reader of stdout holds the batch, and with it the reading of the file.
+    writing = writing.then(async () => {
+      const records = new RecordReader(batch);
+      let text = '';
+      for (let row = 0; row < records.rows; row += 1) text += `${toJson(records.record(row))}\n`;
+      batch.release();
+      if (!context.stdout.write(text)) await once(context.stdout, 'drain');
+    });
+  };
+  context.signal.addEventListener('abort', () => void source.stop(), { once: true });
+  await source.start();
+  await source.done;
+  await writing;
+
+  const counters = source.counters();
+  const damage = source
+    .files()
+    .filter((file) => file.damage !== '')
+    .map(({ path, damage: reason, damageOffset }) => ({ path, reason, offset: damageOffset }));
+  const { cpuSeconds } = source;
+  await source.stop();
+  for (const { path, reason, offset } of damage) {
+    context.stderr.write(
+      `TG_CAPTURE_DAMAGED: ${path}: ${reason} at octet ${offset}; everything before it was used\n`,
+    );
+  }
+  const packetsParsed = counters.seenPackets - (counters.kinds.unparsed ?? 0);
+  const summary = {
+    packetsRead: counters.seenPackets,
+    packetsParsed,
+    notParsed: counters.unparsed,
+    octets: counters.seenOctets,
+    kinds: counters.kinds,
+    flowRecords: counters.flowRecords,
+    packetsInRecords: counters.deliveredPackets,
+    damage,
+    cpuSeconds,
+    packetsPerCpuSecond: cpuSeconds > 0 ? Math.round(counters.seenPackets / cpuSeconds) : null,
+  };
+  context.stderr.write(`${toJson(summary)}\n`);
+  return damage.length > 0 ? 1 : 0;
+}
