@@ -40,6 +40,15 @@ const setSysctls = (values: Readonly<Record<string, string | number>>): string =
     .map(([name, value]) => `echo ${value} > /proc/sys/net/${name}\n`)
     .join('');
 
+/** Addresses are ours alone: no duplicate detection (RFC 4862 5.4), which would hold IPv6 back for a second. */
+const quietIPv6 = (...interfaces: readonly string[]): Record<string, number> =>
+  Object.fromEntries(
+    ['all', ...interfaces].flatMap((name) => [
+      [`ipv6/conf/${name}/accept_dad`, 0],
+      [`ipv6/conf/${name}/accept_ra`, 0],
+    ]),
+  );
+
 /** Addresses of the gateway itself, and its routes to what is not next to it. */
 export function gatewayScript(): string {
   const lines = ['link set lo up'];
@@ -69,6 +78,7 @@ export function gatewayScript(): string {
       'ipv4/conf/all/rp_filter': 0,
       'ipv4/conf/default/rp_filter': 0,
       'ipv4/conf/all/ignore_routes_with_linkdown': 1,
+      ...quietIPv6(...LAB_LINKS.map((link) => link.interfaceName)),
     }) + ipBatch(lines)
   );
 }
@@ -123,7 +133,7 @@ export function peerScript(linkId: LabLinkId): string {
       'ipv4/conf/all/rp_filter': 0,
       'ipv4/conf/default/rp_filter': 0,
       'ipv4/conf/all/ignore_routes_with_linkdown': 1,
-      'ipv6/conf/default/accept_ra': 0,
+      ...quietIPv6(UPLINK, ...(linkId === 'private' ? [] : [EXCHANGE])),
     }) +
     // The gateway's XDP must see the packets of the wire: checksums filled in, no 64 KiB pseudo-packets. GRO on
     // this end gives the device a NAPI context, without which veth drops what XDP redirects to it.
