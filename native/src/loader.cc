@@ -287,7 +287,9 @@ tg_counters Loader::Counters() const
 	for (uint32_t cpu = 0; cpu < cpus_; cpu++) {
 		const volatile uint64_t *from = reinterpret_cast<const volatile uint64_t *>(&counters_[cpu]);
 
-		for (size_t i = 0; i < sizeof(sum) / sizeof(uint64_t); i++)
+		// Backwards, because packets move forwards: what left the cache is read before what came in,
+		// so no difference is ever negative.
+		for (size_t i = sizeof(sum) / sizeof(uint64_t); i-- > 0;)
 			into[i] += from[i];
 	}
 	return sum;

@@ -1,0 +1,98 @@
+import { join } from 'node:path';
+import { loadAddon, type MeterCounters, type MeterOptions, type NativeAddon, packageRoot } from './addon.js';
+
+/**
+ * The typed surface of the addon's kernel part: libbpf, the gateway programs and the thread that reads their
+ * rings. Usable on its own; {@link XdpSource} is the component that Tidegate runs.
+ */
+
+/** What the kernel datapath is told besides the meter itself. */
+export interface CaptureOptions extends MeterOptions {
+  /** The compiled bpf/gateway.bpf.c. */
+  readonly objectPath: string;
+  readonly sweepPeriodNs: number;
+  /** Cache slots looked at per sweep. */
+  readonly sweepSlice: number;
+  /** Bytes of each CPU's ring: a power of two, at least a page. */
+  readonly ringBytes: number;
+  /** A batch that is not full is handed over after so many ms. */
+  readonly batchMs: number;
+}
+
+/** Every term of the conservation law, in packets unless named otherwise. */
+export interface CaptureCounters extends MeterCounters {
+  readonly unmetered_packets: number;
+  readonly unmetered_octets: number;
+  readonly inserts: number;
+  readonly evictions: number;
+  readonly overflows: number;
+  readonly aged: number;
+  readonly idle_exports: number;
+  readonly timer_ticks: number;
+  /** Written to slabs, handed over or not. */
+  readonly writtenPackets: number;
+  readonly writtenRows: number;
+  /** Gaps in the numbers of the records that arrived; equals ring_lost_records once the rings are read. */
+  readonly missingRecords: number;
+}
+
+/** The same, with what is resident counted entry by entry. */
+export interface ScannedCounters extends CaptureCounters {
+  readonly scannedCache: number;
+  readonly scannedRings: number;
+  readonly scannedTable: number;
+  /** Nothing moved while scanning, so that scanned and derived terms must agree. */
+  readonly quiet: boolean;
+}
+
+export interface NativeCapture {
+  /** Attaches to an interface of a network namespace (a path, or '' for our own); its ifindex. */
+  attach(name: string, netns: string, native: boolean): number;
+  /** Arms the sweep timers, starts reading; how many CPUs are swept. */
+  start(): number;
+  /** Posts EVENT_FLUSHED once everything that was resident has been handed over. */
+  flush(): void;
+  detach(): void;
+  stop(): void;
+  counters(scan: false): CaptureCounters;
+  counters(scan: true): ScannedCounters;
+  interfaceCounters(ifindex: number): { readonly packets: number; readonly octets: number };
+  /** Runs the real XDP program over one frame, without a NIC; its verdict (2 = XDP_PASS). */
+  runXdp(frame: Uint8Array): number;
+}
+
+export interface InterfaceFacts {
+  readonly index: number;
+  readonly mtu: number;
+  /** Empty when the driver does not say. */
+  readonly driver: string;
+  readonly up: boolean;
+  readonly xdp: 'none' | 'native' | 'generic' | 'offload';
+  readonly programId: number;
+}
+
+export interface BpfAddon extends NativeAddon {
+  /** Loads programs and maps at once. @throws {@link NativeFailure} */
+  readonly Capture: new (
+    options: CaptureOptions,
+    onEvent: (event: number) => void,
+  ) => NativeCapture;
+  /** @throws {@link NativeFailure} */
+  probeInterface(name: string, netns: string): InterfaceFacts;
+}
+
+/** What the addon throws: which operation, the errno, and what libbpf and the verifier said. */
+export interface NativeFailure extends Error {
+  readonly operation: string;
+  readonly errno: number;
+  readonly log: string;
+}
+
+export const isNativeFailure = (error: unknown): error is NativeFailure =>
+  error instanceof Error && 'operation' in error && 'errno' in error;
+
+/** The addon with its kernel part. @throws TG_CAPTURE_ADDON */
+export const loadBpfAddon = (): BpfAddon => loadAddon<BpfAddon>();
+
+/** Where `make bpf` puts the programs. */
+export const gatewayObjectPath = (): string => join(packageRoot(), 'build', 'bpf', 'gateway.bpf.o');

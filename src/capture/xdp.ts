@@ -1,0 +1,274 @@
+import { existsSync } from 'node:fs';
+import { release } from 'node:os';
+import { messageOf } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
+import type { FlowBatch } from '../flow/batch.js';
+import { EVENT_FLUSHED } from './addon.js';
+import {
+  type BpfAddon,
+  type CaptureCounters,
+  gatewayObjectPath,
+  loadBpfAddon,
+  type NativeCapture,
+  type ScannedCounters,
+} from './bpf.js';
+import { explainAttach, explainLoad, explainProbe, fail, mayFallBack } from './errors.js';
+import { type MeterSettings, prepareMeter } from './meter-options.js';
+import { sourceCounters } from './replay.js';
+import { SlabPool } from './slab-pool.js';
+import type { FlowSource, InterfaceState, LossCount, SourceCounters } from './source.js';
+
+export interface XdpInterface {
+  readonly name: string;
+  /** Path of its network namespace, e.g. /run/netns/gateway; absent = our own. */
+  readonly netns?: string | undefined;
+}
+
+export interface XdpOptions extends Partial<MeterSettings> {
+  readonly interfaces: readonly XdpInterface[];
+  /** `auto` (default) tries native XDP and falls back to generic with the reason. */
+  readonly mode?: 'auto' | 'native' | 'generic';
+  /** Ring buffer per CPU, bytes, a power of two. */
+  readonly ringBytes?: number;
+  /** A batch that is not full is handed over after so many ms. */
+  readonly batchMs?: number;
+  /** The compiled programs; default build/bpf/gateway.bpf.o of this package. */
+  readonly objectPath?: string;
+}
+
+const DEFAULTS = {
+  idleTimeoutMs: 15_000,
+  activeTimeoutMs: 60_000,
+  cacheEntries: 4096,
+  maxFlows: 1_000_000,
+  slabs: 8,
+  slabRows: 1024,
+  ringBytes: 8 * 2 ** 20,
+  batchMs: 250,
+} as const;
+
+/** A timer wake-up is dear in virtual machines: few and large slices (docs/architecture.md). */
+const SWEEP_PERIOD_NS = 20e6;
+const SWEEP_SLICE = 512;
+
+/** Packets that arrive while the last of them are flushed are waited for at most so often. */
+const MAX_FINAL_FLUSHES = 10;
+
+/** The conservation law with resident packets counted independently of the counters they are compared with. */
+export interface Audit {
+  /** False when traffic moved meanwhile; the comparison then means nothing. */
+  readonly quiet: boolean;
+  readonly counted: SourceCounters['resident'];
+  readonly derived: SourceCounters['resident'];
+  /** Rings lost so many records by their own count, and so many numbers are missing in what arrived. */
+  readonly ringLostRecords: number;
+  readonly missingRecords: number;
+}
+
+/**
+ * The kernel datapath as a source of flow records: native XDP on any number of NICs, in any network namespace.
+ * Inert until `start`, which attaches or leaves nothing behind. `stop` detaches, flushes and waits until every
+ * batch has been handed over, so afterwards nothing is resident but what the consumer holds.
+ */
+export class XdpSource implements FlowSource {
+  onBatch: ((batch: FlowBatch) => void) | undefined;
+  readonly #options: XdpOptions;
+  readonly #addon: BpfAddon;
+  readonly #logger: Logger | undefined;
+  readonly #pool: SlabPool;
+  readonly #prepared: ReturnType<typeof prepareMeter>;
+  readonly #interfaces: Omit<InterfaceState, 'rxPackets' | 'rxOctets'>[] = [];
+  readonly #flushed: (() => void)[] = [];
+  #native: NativeCapture | undefined;
+  #running = false;
+
+  /** @throws TG_CAPTURE_ADDON when no addon is passed and it is not built */
+  constructor(options: XdpOptions, addon: BpfAddon = loadBpfAddon(), logger?: Logger) {
+    this.#options = options;
+    this.#addon = addon;
+    this.#logger = logger;
+    this.#prepared = prepareMeter({ ...DEFAULTS, ...options });
+    this.#pool = new SlabPool(this.#prepared.buffers);
+  }
+
+  /**
+   * Loads, attaches and starts reading.
+   *
+   * @throws TG_CAPTURE_OBJECT, TG_CAPTURE_PRIVILEGE, TG_CAPTURE_VERIFIER, TG_CAPTURE_KERNEL,
+   *   TG_CAPTURE_INTERFACE_MISSING, TG_CAPTURE_NETNS, TG_CAPTURE_XDP_BUSY, TG_CAPTURE_ATTACH
+   */
+  async start(): Promise<void> {
+    if (this.#native !== undefined) throw new TypeError('a source is started once');
+    const native = this.#load();
+    this.#native = native;
+    try {
+      for (const wanted of this.#options.interfaces) this.#attach(native, wanted);
+      this.#running = true;
+      const swept = native.start();
+      this.#logger?.info({ interfaces: this.#interfaces, sweptCpus: swept }, 'metering');
+    } catch (error) {
+      this.#running = false;
+      native.stop();
+      throw explainLoad(error, release());
+    }
+  }
+
+  async stop(): Promise<void> {
+    const native = this.#native;
+    if (native === undefined || !this.#running) return;
+    native.detach();
+    for (let i = 0; i < MAX_FINAL_FLUSHES; i += 1) {
+      await this.flush();
+      const { kernelCache, rings, flowTable } = this.counters().resident;
+      if (kernelCache + rings + flowTable === 0) break;
+    }
+    this.#running = false;
+    native.stop();
+  }
+
+  async flush(): Promise<void> {
+    if (!this.#running || this.#native === undefined) return;
+    const done = new Promise<void>((resolve) => {
+      this.#flushed.push(resolve);
+    });
+    this.#native.flush();
+    await done;
+  }
+
+  interfaces(): InterfaceState[] {
+    return this.#interfaces.map((state) => {
+      const rx = this.#native?.interfaceCounters(state.index) ?? { packets: 0, octets: 0 };
+      return { ...state, rxPackets: rx.packets, rxOctets: rx.octets };
+    });
+  }
+
+  counters(): SourceCounters {
+    const native = this.#native?.counters(false);
+    return native === undefined ? NOTHING : this.#terms(native);
+  }
+
+  /** Counts what is resident, entry by entry. Holds the reader up for some ms: for tests, doctor and reports. */
+  audit(): Audit {
+    const native: ScannedCounters | undefined = this.#native?.counters(true);
+    if (native === undefined) {
+      const { resident } = NOTHING;
+      return { quiet: true, counted: resident, derived: resident, ringLostRecords: 0, missingRecords: 0 };
+    }
+    const delivered = this.#pool.deliveredPackets;
+    return {
+      quiet: native.quiet,
+      counted: {
+        kernelCache: native.scannedCache,
+        rings: native.scannedRings,
+        flowTable: native.scannedTable,
+        slabs: native.writtenPackets - delivered,
+      },
+      derived: this.#terms(native).resident,
+      ringLostRecords: native.ring_lost_records,
+      missingRecords: native.missingRecords,
+    };
+  }
+
+  /** Runs the loaded program over one frame, without a NIC. Its verdict; 2 = XDP_PASS. */
+  runFrame(frame: Uint8Array): number {
+    if (this.#native === undefined) throw new TypeError('the source is not started');
+    return this.#native.runXdp(frame);
+  }
+
+  #load(): NativeCapture {
+    const objectPath = this.#options.objectPath ?? gatewayObjectPath();
+    if (!existsSync(objectPath)) throw fail('TG_CAPTURE_OBJECT', { path: objectPath });
+    const { options } = this.#prepared;
+    const sweepNs = Math.ceil(options.cacheEntries / SWEEP_SLICE) * SWEEP_PERIOD_NS;
+    try {
+      return new this.#addon.Capture(
+        {
+          ...options,
+          objectPath,
+          graceNs: options.graceNs + sweepNs,
+          sweepPeriodNs: SWEEP_PERIOD_NS,
+          sweepSlice: SWEEP_SLICE,
+          ringBytes: this.#options.ringBytes ?? DEFAULTS.ringBytes,
+          batchMs: this.#options.batchMs ?? DEFAULTS.batchMs,
+        },
+        (event) => this.#onEvent(event),
+      );
+    } catch (error) {
+      throw explainLoad(error, release());
+    }
+  }
+
+  /** The attach ladder: native, then generic where that is allowed. */
+  #attach(native: NativeCapture, { name, netns = '' }: XdpInterface): void {
+    const mode = this.#options.mode ?? 'auto';
+    let facts: ReturnType<BpfAddon['probeInterface']>;
+    try {
+      facts = this.#addon.probeInterface(name, netns);
+    } catch (error) {
+      throw explainProbe(error, name, netns);
+    }
+    if (facts.xdp !== 'none')
+      throw fail('TG_CAPTURE_XDP_BUSY', { name, programId: facts.programId, mode: facts.xdp });
+    const attach = (how: 'native' | 'generic', reason?: string): void => {
+      try {
+        const index = native.attach(name, netns, how === 'native');
+        this.#interfaces.push({ name, index, mode: how, ...(reason === undefined ? {} : { reason }) });
+      } catch (error) {
+        throw explainAttach(error, name, facts, how);
+      }
+    };
+    try {
+      if (mode === 'generic') attach('generic', 'asked for by the configuration');
+      else attach('native');
+    } catch (error) {
+      if (mode !== 'auto' || !mayFallBack(error)) throw error;
+      this.#logger?.warn({ interface: name, reason: messageOf(error) }, 'falling back to generic XDP');
+      attach('generic', `${error.message}; ${error.hint}`);
+    }
+  }
+
+  #terms(native: CaptureCounters): SourceCounters {
+    const lost: LossCount[] = [
+      {
+        stage: 'kernel',
+        reason: 'ring_full',
+        packets: native.ring_lost_packets,
+        octets: native.ring_lost_octets,
+      },
+      {
+        stage: 'kernel',
+        reason: 'cache_unreadable',
+        packets: native.unmetered_packets,
+        octets: native.unmetered_octets,
+      },
+    ];
+    return sourceCounters(
+      native,
+      this.#pool.deliveredPackets,
+      native.exported_packets - native.mergedPackets,
+      lost,
+    );
+  }
+
+  #onEvent(event: number): void {
+    if (event === EVENT_FLUSHED) {
+      this.#flushed.shift()?.();
+    } else {
+      const batch = this.#pool.take(event);
+      if (this.onBatch) this.onBatch(batch);
+      else batch.release();
+    }
+  }
+}
+
+const NOTHING: SourceCounters = {
+  seenPackets: 0,
+  seenOctets: 0,
+  deliveredPackets: 0,
+  resident: { kernelCache: 0, rings: 0, flowTable: 0, slabs: 0 },
+  lost: [],
+  kinds: { ipv4: 0, ipv6: 0, nonIp: 0, fragment: 0, unparsed: 0 },
+  unparsed: {},
+  flowRecords: 0,
+  activeFlows: 0,
+};

@@ -1,0 +1,86 @@
+import { execFileSync } from 'node:child_process';
+
+const run = (command: string, ...args: string[]): string =>
+  execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+
+/**
+ * Two network namespaces joined by a veth pair, silent but for what a test sends: no IPv6, neighbours set by hand.
+ * 10.9.0.1 (`near`, interface `out`) sends; 10.9.0.2 (`far`, interface `in`) receives and is metered.
+ */
+export class VethPair {
+  readonly near: string;
+  readonly far: string;
+  readonly device = 'in';
+
+  constructor(tag: string) {
+    this.near = `tg-${tag}-${process.pid}-near`;
+    this.far = `tg-${tag}-${process.pid}-far`;
+    for (const name of [this.near, this.far]) {
+      run('ip', 'netns', 'add', name);
+      run('ip', 'netns', 'exec', name, 'sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1');
+      run('ip', 'netns', 'exec', name, 'sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1');
+    }
+    run(
+      'ip', '-n', this.near, 'link', 'add', 'out', 'address', '02:00:00:00:00:01', 'type', 'veth',
+      'peer', 'name', 'in', 'address', '02:00:00:00:00:02', 'netns', this.far,
+    ); // biome-ignore format: one command
+    run('ip', '-n', this.near, 'addr', 'add', '10.9.0.1/24', 'dev', 'out');
+    run('ip', '-n', this.far, 'addr', 'add', '10.9.0.2/24', 'dev', 'in');
+    run('ip', '-n', this.near, 'link', 'set', 'out', 'up');
+    run('ip', '-n', this.far, 'link', 'set', 'in', 'up');
+    run('ip', '-n', this.far, 'link', 'set', 'lo', 'up');
+    run('ip', '-n', this.near, 'neigh', 'replace', '10.9.0.2', 'lladdr', '02:00:00:00:00:02', 'dev', 'out');
+    run('ip', '-n', this.far, 'neigh', 'replace', '10.9.0.1', 'lladdr', '02:00:00:00:00:01', 'dev', 'in');
+  }
+
+  /** What a source needs to meter the receiving side. */
+  get metered(): { name: string; netns: string } {
+    return { name: this.device, netns: `/run/netns/${this.far}` };
+  }
+
+  /**
+   * Sends `flows × packetsPerFlow` UDP datagrams of `payload` octets from as many source ports as flows, flow after
+   * flow in turn; resolves when the kernel has taken them all.
+   */
+  sendUdp(flows: number, packetsPerFlow: number, payload = 100): void {
+    const script = `
+      const { createSocket } = require('node:dgram');
+      const body = Buffer.alloc(${payload});
+      (async () => {
+        const sockets = [];
+        for (let i = 0; i < ${flows}; i += 1) {
+          const socket = createSocket('udp4');
+          await new Promise((resolve) => socket.bind(20000 + i, '10.9.0.1', resolve));
+          sockets.push(socket);
+        }
+        for (let n = 0; n < ${packetsPerFlow}; n += 1)
+          await Promise.all(sockets.map((socket) => new Promise((resolve, reject) =>
+            socket.send(body, 9, '10.9.0.2', (error) => (error ? reject(error) : resolve())))));
+        for (const socket of sockets) socket.close();
+      })();`;
+    run('ip', 'netns', 'exec', this.near, process.execPath, '-e', script);
+  }
+
+  /** Packets that crossed the wire towards the metered side, and that were dropped before it. */
+  wire(): { packets: number; dropped: number } {
+    const read = (name: string): number =>
+      Number(run('ip', 'netns', 'exec', this.near, 'cat', `/sys/class/net/out/statistics/${name}`).trim());
+    return { packets: read('tx_packets'), dropped: read('tx_dropped') };
+  }
+
+  exec(...command: string[]): string {
+    return run('ip', 'netns', 'exec', this.far, ...command);
+  }
+
+  remove(): void {
+    for (const name of [this.near, this.far]) run('ip', 'netns', 'del', name);
+  }
+}
+
+/** Interfaces with an XDP program in a namespace, as iproute2 sees them. */
+export const xdpInterfaces = (netns: string): string[] =>
+  run('ip', '-n', netns, '-j', 'link', 'show')
+    .split('\n')
+    .flatMap((line) => (line === '' ? [] : (JSON.parse(line) as { ifname: string; xdp?: unknown }[])))
+    .filter((link) => link.xdp !== undefined)
+    .map((link) => link.ifname);
