@@ -13,3 +13,8 @@ export {
   linkPlan,
 } from './plan.js';
 export { type LabInterface, LabTopology, type LabTopologyOptions } from './topology.js';
+export { latencyQuantileMs } from './traffic/latency.js';
+export type { SideReport } from './traffic/messages.js';
+export { type DayShape, loadLevel } from './traffic/profile.js';
+export { LabTraffic, type LabTrafficOptions, type TrafficReport } from './traffic/traffic.js';
+export { LAB_WORKLOADS, type LabWorkload, type WorkloadSpec } from './traffic/workloads.js';

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { messageOf } from '../base/errors.js';
 import { labError } from './errors.js';
 
 /** Where iproute2 binds named network namespaces. */
@@ -66,17 +67,19 @@ const identityOf = (path: string): string | undefined => {
   }
 };
 
-/** Processes whose main thread is in one of the namespaces, this process excepted. */
-export function processesIn(names: readonly string[]): number[] {
-  const namespaces = new Set(names.map((name) => identityOf(netnsPath(name))));
+/** What tells a namespace from others, also after its name is gone. Names without a namespace are left out. */
+const identitiesOf = (names: readonly string[]): ReadonlySet<string> =>
+  new Set(names.map((name) => identityOf(netnsPath(name))).filter((identity) => identity !== undefined));
+
+function membersOf(namespaces: ReadonlySet<string>): number[] {
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid)
-    .filter((entry) => {
-      const identity = identityOf(`/proc/${entry}/ns/net`);
-      return identity !== undefined && namespaces.has(identity);
-    })
+    .filter((entry) => namespaces.has(identityOf(`/proc/${entry}/ns/net`) ?? ''))
     .map(Number);
 }
+
+/** Processes whose main thread is in one of the namespaces, this process excepted. */
+export const processesIn = (names: readonly string[]): number[] => membersOf(identitiesOf(names));
 
 /** Start time of a process in clock ticks since boot (proc(5), field 22): tells a process from a reused id. */
 export function processStartTime(pid: number): string | undefined {
@@ -96,20 +99,21 @@ const signal = (pid: number, name: NodeJS.Signals): void => {
   }
 };
 
-/** Ends the processes in the namespaces: asks, waits up to `graceMs`, then kills. */
-export async function endProcessesIn(names: readonly string[], graceMs = 1000): Promise<void> {
-  for (const pid of processesIn(names)) signal(pid, 'SIGTERM');
+/** Asks the processes in the namespaces to end, waits up to `graceMs`, then kills those that stayed. */
+async function endMembers(namespaces: ReadonlySet<string>, graceMs: number): Promise<void> {
+  for (const pid of membersOf(namespaces)) signal(pid, 'SIGTERM');
   const deadline = Date.now() + graceMs;
-  while (processesIn(names).length > 0 && Date.now() < deadline)
+  while (membersOf(namespaces).length > 0 && Date.now() < deadline)
     await new Promise((resolve) => setTimeout(resolve, 20));
-  for (const pid of processesIn(names)) signal(pid, 'SIGKILL');
+  for (const pid of membersOf(namespaces)) signal(pid, 'SIGKILL');
 }
 
 /** Removes namespaces with everything in them. Names that do not exist are no error. */
 export async function removeNamespaces(names: readonly string[]): Promise<void> {
   const present = names.filter((name) => existsSync(netnsPath(name)));
   if (present.length === 0) return;
-  await endProcessesIn(present);
+  const identities = identitiesOf(present);
+  await endMembers(identities, 1000);
   try {
     await runWithInput(
       'ip',
@@ -119,6 +123,8 @@ export async function removeNamespaces(names: readonly string[]): Promise<void> 
   } catch (cause) {
     const left = present.filter((name) => existsSync(netnsPath(name)));
     if (left.length > 0)
-      throw labError('TG_LAB_CLEAN', { what: left.join(', '), reason: (cause as Error).message }, cause);
+      throw labError('TG_LAB_CLEAN', { what: left.join(', '), reason: messageOf(cause) }, cause);
   }
+  // Whoever entered between the two steps would keep a namespace without a name alive.
+  await endMembers(identities, 0);
 }
