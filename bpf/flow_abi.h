@@ -199,6 +199,17 @@ struct tg_interface_counters {
 	tg_u64 octets;
 };
 
+/* What a CPU remembers between packets; a cache line of its own. */
+struct tg_cpu_state {
+	tg_u64 now_ns;	     /* the clock as this CPU's packets last saw it */
+	tg_u64 jiffies;	     /* when that was */
+	tg_u32 since;	     /* packets since then */
+	tg_u32 sweep_cursor; /* next cache slot to sweep */
+	tg_u64 batches;	     /* runs of the NIC's poll loop that were recognised */
+	tg_u64 reserved[4];
+};
+TG_STATIC_ASSERT(sizeof(struct tg_cpu_state) == 64, "per-CPU state layout");
+
 /* What gateway_flush is asked to do: the bytes of its test frame from TG_FLUSH_REQUEST_OFFSET on. */
 #define TG_FLUSH_REQUEST_OFFSET 16
 

@@ -13,6 +13,8 @@
 #include <bpf/bpf_helpers.h>
 
 #include "flow_abi.h"
+#include "fragments.h"
+#include "kernel_clock.h"
 
 #define CLOCK_MONOTONIC 1
 #ifndef BPF_F_TIMER_CPU_PIN
@@ -22,7 +24,6 @@
 struct tg_cache {
 	tg_u32 base; /* index of this CPU's first entry */
 	tg_u32 cpu;
-	struct tg_counters *counters;
 };
 
 struct {
@@ -61,29 +62,24 @@ struct {
 	__type(value, struct tg_interface_counters);
 } interface_counters SEC(".maps");
 
-/* Ports of fragmented datagrams. Shared by all CPUs: later fragments have no ports, so RSS puts them
- * elsewhere. */
-struct fragment_key {
-	tg_u8 lower_address[16], upper_address[16];
-	tg_u32 id;
-	tg_u32 protocol;
-};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* CPUs */
+	__type(key, tg_u32);
+	__type(value, struct tg_cpu_state);
+} cpu_states SEC(".maps");
 
-struct fragment_ports {
-	tg_u16 lower_port, upper_port;
-};
-
+/* Shared by all CPUs: later fragments have no ports, so RSS puts them elsewhere. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
-	__type(key, struct fragment_key);
-	__type(value, struct fragment_ports);
+	__type(key, struct tg_fragment_key);
+	__type(value, struct tg_fragment_ports);
 } fragments SEC(".maps");
 
 struct sweep_timer {
 	struct bpf_timer timer;
-	tg_u32 cursor;
-	tg_u32 armed;
 };
 
 struct {
@@ -97,6 +93,9 @@ const volatile struct tg_cache_settings settings = {.mask = 4095, .export_ticks 
 const volatile tg_u32 idle_ticks = 1 << 20;
 const volatile tg_u64 sweep_period_ns = 20000000;
 const volatile tg_u32 sweep_slice = 512;
+const volatile tg_u32 sweep_per_batch = 8;
+const volatile tg_u32 clock_packets =
+    16; /* the clock is read once in so many packets of a batch; 1 = always */
 const volatile tg_u32 ring_bytes = 4096;
 
 /* What a delta record occupies in a ring: its header and itself. */
@@ -169,66 +168,18 @@ __attribute__((noinline)) int tg_read_syn_options_slow(struct xdp_md *context, s
 	return 0;
 }
 
-/* First fragments leave their ports behind; later ones pick them up, or are metered as fragments of their
- * own. */
 static __attribute__((noinline)) void follow_fragments(struct tg_packet *packet)
 {
-	struct fragment_key key = {};
+	struct tg_fragment_key key;
 
-	__builtin_memcpy(key.lower_address, packet->key.lower_address, 16);
-	__builtin_memcpy(key.upper_address, packet->key.upper_address, 16);
-	key.id = packet->fragment_id;
-	key.protocol = packet->key.protocol;
+	tg_fragment_key_of(packet, &key);
 	if (packet->fragment == TG_FRAGMENT_FIRST) {
-		struct fragment_ports ports = {packet->key.lower_port, packet->key.upper_port};
+		struct tg_fragment_ports ports = {packet->key.lower_port, packet->key.upper_port};
 
 		bpf_map_update_elem(&fragments, &key, &ports, BPF_ANY);
 	} else {
-		struct fragment_ports *ports = bpf_map_lookup_elem(&fragments, &key);
-
-		if (ports) {
-			packet->key.lower_port = ports->lower_port;
-			packet->key.upper_port = ports->upper_port;
-		} else {
-			packet->key.kind = TG_KIND_FRAGMENT;
-		}
+		tg_fragment_complete(packet, bpf_map_lookup_elem(&fragments, &key));
 	}
-}
-
-static __always_inline tg_u32 tick_now(void)
-{
-	return (tg_u32)(bpf_ktime_get_ns() >> TG_TICK_SHIFT);
-}
-
-SEC("xdp")
-int gateway_xdp(struct xdp_md *context)
-{
-	struct tg_frame frame = {
-	    .data = (const tg_u8 *)(long)context->data,
-	    .data_end = (const tg_u8 *)(long)context->data_end,
-	};
-	struct tg_cache cache = {.cpu = bpf_get_smp_processor_id()};
-	struct tg_packet packet;
-	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cache.cpu);
-	tg_u32 slot = cache.cpu * TG_INTERFACE_SLOTS + context->ingress_ifindex % TG_INTERFACE_SLOTS;
-	struct tg_interface_counters *at = bpf_map_lookup_elem(&interface_counters, &slot);
-
-	if (!c || !at)
-		return XDP_PASS;
-	frame.wire_octets = (tg_u32)(frame.data_end - frame.data);
-	cache.base = cache.cpu * (settings.mask + 1);
-	cache.counters = c;
-	tg_parse(context, &frame, &packet);
-	if (packet.fragment)
-		follow_fragments(&packet);
-	tg_count_packet(c, &packet);
-	at->packets++;
-	at->octets += packet.octets;
-	if (!tg_cache_update(&cache, &packet, tick_now(), context->ingress_ifindex, &settings, c)) {
-		c->unmetered_packets++;
-		c->unmetered_octets += packet.octets;
-	}
-	return XDP_PASS;
 }
 
 struct sweep_loop {
@@ -251,26 +202,79 @@ static long sweep_one(tg_u64 i, struct sweep_loop *loop)
 	return 0;
 }
 
-static int sweep_timer_fired(void *map, tg_u32 *key, struct sweep_timer *timer)
+/*
+ * Looks at the next `slots` cache slots of this CPU and makes silent and old entries leave, as far as half of
+ * the ring has room: sweeping can wait, so it never makes a ring overflow that packets may need.
+ */
+static __attribute__((noinline)) int sweep(struct tg_cpu_state *state, tg_u32 cpu, tg_u32 slots)
 {
-	struct sweep_loop loop = {.cursor = timer->cursor, .now = tick_now()};
-	tg_u32 cpu = bpf_get_smp_processor_id();
-	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cpu);
+	struct sweep_loop loop = {};
 	void *ring = bpf_map_lookup_elem(&rings, &cpu);
+	tg_u64 used;
+	tg_u32 room;
 
-	loop.idle = idle_ticks;
-	loop.export = settings.export_ticks;
+	if (!state || !ring)
+		return 0;
+	used = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+	room = used < ring_bytes / 2 ? (ring_bytes / 2 - (tg_u32)used) / RING_RECORD_BYTES : 0;
+	if (slots > room)
+		slots = room;
 	loop.cache.cpu = cpu;
 	loop.cache.base = cpu * (settings.mask + 1);
-	/* After CPU hot-unplug a timer may land elsewhere; another CPU's entries are not ours to touch. */
-	if (cpu == *key && c && ring) {
-		tg_u64 used = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
-		tg_u32 room = used < ring_bytes / 2 ? (ring_bytes / 2 - (tg_u32)used) / RING_RECORD_BYTES : 0;
-		tg_u32 slice = room < sweep_slice ? room : sweep_slice;
+	loop.cursor = state->sweep_cursor;
+	loop.now = (tg_u32)(state->now_ns >> TG_TICK_SHIFT);
+	loop.idle = idle_ticks;
+	loop.export = settings.export_ticks;
+	bpf_loop(slots, sweep_one, &loop, 0);
+	state->sweep_cursor = (loop.cursor + slots) & settings.mask;
+	return 0;
+}
 
-		/* Sweeping can wait: it never makes a ring overflow that packets may still need. */
-		bpf_loop(slice, sweep_one, &loop, 0);
-		timer->cursor = (loop.cursor + slice) & settings.mask;
+SEC("xdp")
+int gateway_xdp(struct xdp_md *context)
+{
+	struct tg_frame frame = {
+	    .data = (const tg_u8 *)(long)context->data,
+	    .data_end = (const tg_u8 *)(long)context->data_end,
+	};
+	struct tg_cache cache = {.cpu = bpf_get_smp_processor_id()};
+	struct tg_packet packet;
+	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cache.cpu);
+	struct tg_cpu_state *state = bpf_map_lookup_elem(&cpu_states, &cache.cpu);
+	tg_u32 slot = cache.cpu * TG_INTERFACE_SLOTS + context->ingress_ifindex % TG_INTERFACE_SLOTS;
+	struct tg_interface_counters *at = bpf_map_lookup_elem(&interface_counters, &slot);
+
+	if (!c || !at || !state)
+		return XDP_PASS;
+	if (tg_clock(state, clock_packets) && sweep_per_batch)
+		sweep(state, cache.cpu, sweep_per_batch);
+	frame.wire_octets = (tg_u32)(frame.data_end - frame.data);
+	cache.base = cache.cpu * (settings.mask + 1);
+	tg_parse(context, &frame, &packet);
+	if (packet.fragment)
+		follow_fragments(&packet);
+	tg_count_packet(c, &packet);
+	at->packets++;
+	at->octets += packet.octets;
+	if (!tg_cache_update(&cache, &packet, (tg_u32)(state->now_ns >> TG_TICK_SHIFT),
+			     context->ingress_ifindex, &settings, c)) {
+		c->unmetered_packets++;
+		c->unmetered_octets += packet.octets;
+	}
+	return XDP_PASS;
+}
+
+/* Queues that went silent are swept here; busy ones mostly sweep themselves. */
+static int sweep_timer_fired(void *map, tg_u32 *key, struct sweep_timer *timer)
+{
+	tg_u32 cpu = bpf_get_smp_processor_id();
+	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cpu);
+	struct tg_cpu_state *state = bpf_map_lookup_elem(&cpu_states, &cpu);
+
+	/* After CPU hot-unplug a timer may land elsewhere; another CPU's entries are not ours to touch. */
+	if (cpu == *key && c && state) {
+		tg_clock_read(state);
+		sweep(state, cpu, sweep_slice);
 		c->timer_ticks++;
 	}
 	bpf_timer_start(&timer->timer, sweep_period_ns, BPF_F_TIMER_CPU_PIN);
@@ -300,11 +304,15 @@ SEC("tc")
 int gateway_flush(struct __sk_buff *skb)
 {
 	struct tg_flush_request *request = (void *)(long)skb->data + TG_FLUSH_REQUEST_OFFSET;
-	struct sweep_loop loop = {.now = tick_now()};
+	struct sweep_loop loop = {};
+	tg_u32 cpu = bpf_get_smp_processor_id();
+	struct tg_cpu_state *state = bpf_map_lookup_elem(&cpu_states, &cpu);
 
-	if ((void *)(request + 1) > (void *)(long)skb->data_end)
+	if ((void *)(request + 1) > (void *)(long)skb->data_end || !state)
 		return 1;
-	loop.cache.cpu = bpf_get_smp_processor_id();
+	tg_clock_read(state);
+	loop.now = (tg_u32)(state->now_ns >> TG_TICK_SHIFT);
+	loop.cache.cpu = cpu;
 	loop.cache.base = loop.cache.cpu * (settings.mask + 1);
 	loop.cursor = request->first;
 	loop.idle = 0; /* everything has been silent for 0 ticks */

@@ -10,7 +10,8 @@ extern "C" {
 namespace
 {
 
-// What the compiler laid out, for the test that compares it with src/flow/columns.ts and with the object's BTF.
+// What the compiler laid out, for the test that compares it with src/flow/columns.ts and with the object's
+// BTF.
 Napi::Object Layout(Napi::Env env)
 {
 	Napi::Object layout = Napi::Object::New(env);
@@ -43,6 +44,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 {
 	exports.Set("layout", Layout(env));
 	tidegate::InitCapture(env, exports);
+	tidegate::InitMeters(env, exports);
 	tidegate::InitReplay(env, exports);
 	return exports;
 }

@@ -1,26 +1,12 @@
 // The kernel datapath as JavaScript sees it: load, attach, start, flush, count, stop.
-#include <cstring>
-
 #include "addon.h"
+#include "bpf_error.h"
 #include "capture.h"
 #include "nic_probe.h"
 #include "options.h"
 
 namespace tidegate
 {
-
-namespace
-{
-void Throw(Napi::Env env, const BpfError &failure)
-{
-	Napi::Error error = Napi::Error::New(env, failure.operation + ": " + strerror(failure.error));
-
-	error.Set("operation", Napi::String::New(env, failure.operation));
-	error.Set("errno", Napi::Number::New(env, failure.error));
-	error.Set("log", Napi::String::New(env, failure.log));
-	error.ThrowAsJavaScriptException();
-}
-} // namespace
 
 class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 {
@@ -56,11 +42,13 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		loader.sweep_period_ns = static_cast<uint64_t>(NumberOption(options, "sweepPeriodNs"));
 		loader.sweep_slice = U32Option(options, "sweepSlice");
 		loader.ring_bytes = U32Option(options, "ringBytes");
+		loader.sweep_per_batch = U32Option(options, "sweepPerBatch");
+		loader.clock_packets = U32Option(options, "clockPackets");
 		BpfError failure = loader_.Load(loader);
 
 		if (failure) {
 			End();
-			Throw(info.Env(), failure);
+			ThrowBpfError(info.Env(), failure);
 			return;
 		}
 		capture_ = std::make_unique<Capture>(
@@ -83,7 +71,7 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 						  info[2].As<Napi::Boolean>(), &ifindex);
 
 		if (failure)
-			Throw(info.Env(), failure);
+			ThrowBpfError(info.Env(), failure);
 		return Napi::Number::New(info.Env(), ifindex);
 	}
 
@@ -93,7 +81,7 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		BpfError failure = capture_->Start();
 
 		if (failure)
-			Throw(info.Env(), failure);
+			ThrowBpfError(info.Env(), failure);
 		return Napi::Number::New(info.Env(), loader_.armed_cpus());
 	}
 
@@ -154,7 +142,7 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		    loader_.RunXdp(frame.Data(), static_cast<uint32_t>(frame.ByteLength()), &verdict);
 
 		if (failure)
-			Throw(info.Env(), failure);
+			ThrowBpfError(info.Env(), failure);
 		return Napi::Number::New(info.Env(), verdict);
 	}
 
@@ -184,7 +172,7 @@ Napi::Value ProbeInterfaceJs(const Napi::CallbackInfo &info)
 	int error = ProbeNic(info[0].As<Napi::String>(), info[1].As<Napi::String>(), &facts);
 
 	if (error) {
-		Throw(info.Env(), BpfError{error, "look at the interface", ""});
+		ThrowBpfError(info.Env(), BpfError{error, "look at the interface", ""});
 		return info.Env().Undefined();
 	}
 	Napi::Object result = Napi::Object::New(info.Env());

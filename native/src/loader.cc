@@ -61,6 +61,8 @@ Loader::~Loader()
 		munmap(const_cast<tg_delta *>(cache_), cache_bytes_);
 	if (interfaces_)
 		munmap(const_cast<tg_interface_counters *>(interfaces_), interfaces_bytes_);
+	if (states_)
+		munmap(const_cast<tg_cpu_state *>(states_), states_bytes_);
 	for (int ring : rings_)
 		close(ring);
 	if (object_)
@@ -101,6 +103,8 @@ BpfError Loader::Load(const LoaderOptions &options)
 	    {"sweep_period_ns", &options.sweep_period_ns, sizeof(options.sweep_period_ns)},
 	    {"sweep_slice", &options.sweep_slice, sizeof(options.sweep_slice)},
 	    {"ring_bytes", &options.ring_bytes, sizeof(options.ring_bytes)},
+	    {"sweep_per_batch", &options.sweep_per_batch, sizeof(options.sweep_per_batch)},
+	    {"clock_packets", &options.clock_packets, sizeof(options.clock_packets)},
 	};
 	const struct btf *btf = bpf_object__btf(object_);
 	int section = btf ? btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC) : -ENOENT;
@@ -133,6 +137,7 @@ BpfError Loader::Load(const LoaderOptions &options)
 		uint32_t entries;
 	} sizes[] = {{"flow_cache", cpus_ * entries_},
 		     {"counters", cpus_},
+		     {"cpu_states", cpus_},
 		     {"interface_counters", cpus_ * TG_INTERFACE_SLOTS},
 		     {"rings", cpus_},
 		     {"sweep_timers", cpus_}};
@@ -168,7 +173,9 @@ BpfError Loader::Load(const LoaderOptions &options)
 	interfaces_bytes_ = PageRound(sizeof(tg_interface_counters) * TG_INTERFACE_SLOTS * cpus_);
 	interfaces_ =
 	    static_cast<const tg_interface_counters *>(MapMemory("interface_counters", interfaces_bytes_));
-	if (!counters_ || !cache_ || !interfaces_)
+	states_bytes_ = PageRound(sizeof(tg_cpu_state) * cpus_);
+	states_ = static_cast<const tg_cpu_state *>(MapMemory("cpu_states", states_bytes_));
+	if (!counters_ || !cache_ || !interfaces_ || !states_)
 		return Failed("map the BPF maps into memory", errno);
 	return {};
 }
@@ -307,6 +314,16 @@ tg_interface_counters Loader::InterfaceCounters(uint32_t ifindex) const
 		sum.octets += at.octets;
 	}
 	return sum;
+}
+
+tg_cpu_state Loader::CpuState(uint32_t cpu) const
+{
+	return states_[cpu];
+}
+
+int Loader::program_fd(const char *name) const
+{
+	return bpf_program__fd(bpf_object__find_program_by_name(object_, name));
 }
 
 uint64_t Loader::CacheResidentPackets() const

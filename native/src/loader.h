@@ -36,6 +36,8 @@ struct LoaderOptions {
 	uint64_t sweep_period_ns = 0;
 	uint32_t sweep_slice = 0;
 	uint32_t ring_bytes = 0;
+	uint32_t sweep_per_batch = 0; // slots swept at the first packet of each run of the NIC's poll loop
+	uint32_t clock_packets = 16;  // the clock is read once in so many packets of a run
 };
 
 class Loader
@@ -88,6 +90,8 @@ class Loader
 	tg_counters Counters() const; // summed over CPUs
 	tg_interface_counters InterfaceCounters(uint32_t ifindex) const;
 	uint64_t CacheResidentPackets() const; // counted entry by entry
+	tg_cpu_state CpuState(uint32_t cpu) const;
+	int program_fd(const char *name) const;
 
       private:
 	BpfError RunOnEachCpu(const char *program, uint32_t first, uint32_t count, uint32_t *ran);
@@ -103,6 +107,8 @@ class Loader
 	size_t cache_bytes_ = 0;
 	const tg_interface_counters *interfaces_ = nullptr;
 	size_t interfaces_bytes_ = 0;
+	const tg_cpu_state *states_ = nullptr;
+	size_t states_bytes_ = 0;
 };
 
 } // namespace tidegate

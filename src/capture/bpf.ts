@@ -13,6 +13,10 @@ export interface CaptureOptions extends MeterOptions {
   readonly sweepPeriodNs: number;
   /** Cache slots looked at per sweep. */
   readonly sweepSlice: number;
+  /** Slots swept at the first packet of each run of a NIC's poll loop; 0 = the timer alone sweeps. */
+  readonly sweepPerBatch: number;
+  /** The clock is read once in so many packets of a run; 1 = for every packet. */
+  readonly clockPackets: number;
   /** Bytes of each CPU's ring: a power of two, at least a page. */
   readonly ringBytes: number;
   /** A batch that is not full is handed over after so many ms. */

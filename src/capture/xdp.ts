@@ -50,6 +50,8 @@ const DEFAULTS = {
 /** A timer wake-up is dear in virtual machines: few and large slices (docs/architecture.md). */
 const SWEEP_PERIOD_NS = 20e6;
 const SWEEP_SLICE = 512;
+const SWEEP_PER_BATCH = 8;
+const CLOCK_PACKETS = 16;
 
 /** Packets that arrive while the last of them are flushed are waited for at most so often. */
 const MAX_FINAL_FLUSHES = 10;
@@ -188,6 +190,8 @@ export class XdpSource implements FlowSource {
           graceNs: options.graceNs + sweepNs,
           sweepPeriodNs: SWEEP_PERIOD_NS,
           sweepSlice: SWEEP_SLICE,
+          sweepPerBatch: SWEEP_PER_BATCH,
+          clockPackets: CLOCK_PACKETS,
           ringBytes: this.#options.ringBytes ?? DEFAULTS.ringBytes,
           batchMs: this.#options.batchMs ?? DEFAULTS.batchMs,
         },

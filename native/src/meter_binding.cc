@@ -1,0 +1,230 @@
+// The meter without a NIC and without a flow table, for tests and benches: the same frames through the
+// kernel's build (BPF_PROG_TEST_RUN on one CPU, no sweep timer) and through the user-space build, each giving
+// raw records.
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <sched.h>
+#include <vector>
+
+#include "addon.h"
+#include "bpf_error.h"
+#include "loader.h"
+#include "options.h"
+#include "ring_reader.h"
+
+// The user-space build of the cache needs its own `struct tg_cache`; the name is made unique to this file.
+#define tg_cache tg_recording_cache
+
+struct tg_recording_cache {
+	std::vector<tg_delta> entries;
+	std::vector<tg_delta> *records;
+	tg_counters *counters;
+};
+
+static inline tg_delta *tg_cache_entry(tg_recording_cache *cache, tg_u32 index)
+{
+	return &cache->entries[index];
+}
+
+static inline void tg_cache_export(tg_recording_cache *cache, tg_delta *entry, tg_u8 reason)
+{
+	tg_delta record = *entry;
+
+	record.tag = static_cast<tg_u32>(cache->counters->exported_records++);
+	record.reason = reason;
+	record.cpu = 0;
+	cache->counters->exported_packets += static_cast<tg_u64>(entry->packets[0]) + entry->packets[1];
+	cache->counters->exported_octets += static_cast<tg_u64>(entry->octets[0]) + entry->octets[1];
+	cache->records->push_back(record);
+}
+
+extern "C" {
+#include "flow_cache.h"
+#include "fragments.h"
+}
+
+namespace tidegate
+{
+
+namespace
+{
+Napi::Value RecordsToBuffer(Napi::Env env, std::vector<tg_delta> *records)
+{
+	Napi::Value buffer = Napi::Buffer<uint8_t>::Copy(
+	    env, reinterpret_cast<const uint8_t *>(records->data()), records->size() * sizeof(tg_delta));
+
+	records->clear();
+	return buffer;
+}
+} // namespace
+
+class UserMeterBinding : public Napi::ObjectWrap<UserMeterBinding>
+{
+      public:
+	static Napi::Function Define(Napi::Env env)
+	{
+		return DefineClass(env, "UserMeter",
+				   {
+				       InstanceMethod<&UserMeterBinding::Run>("run"),
+				       InstanceMethod<&UserMeterBinding::Flush>("flush"),
+				       InstanceMethod<&UserMeterBinding::Records>("records"),
+				       InstanceMethod<&UserMeterBinding::Counters>("counters"),
+				   });
+	}
+
+	explicit UserMeterBinding(const Napi::CallbackInfo &info)
+	    : Napi::ObjectWrap<UserMeterBinding>(info), settings_(CacheSettings(info[0].As<Napi::Object>()))
+	{
+		cache_.entries.resize(settings_.mask + 1);
+		cache_.records = &records_;
+		cache_.counters = &counters_;
+		fragments_.resize(TG_FRAGMENT_SLOTS);
+	}
+
+      private:
+	// run(frame, tick, ifindex)
+	void Run(const Napi::CallbackInfo &info)
+	{
+		Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
+		tg_frame frame = {bytes.Data(), bytes.Data() + bytes.ByteLength(),
+				  static_cast<tg_u32>(bytes.ByteLength())};
+		tg_packet packet;
+
+		now_ = info[1].As<Napi::Number>().Uint32Value();
+		tg_parse(nullptr, &frame, &packet);
+		if (packet.fragment)
+			tg_fragment_follow(fragments_.data(), &packet);
+		tg_count_packet(&counters_, &packet);
+		tg_cache_update(&cache_, &packet, now_, info[2].As<Napi::Number>().Uint32Value(), &settings_,
+				&counters_);
+	}
+
+	void Flush(const Napi::CallbackInfo &)
+	{
+		for (tg_u32 i = 0; i <= settings_.mask; i++)
+			tg_sweep(&cache_, i, now_, 0, 0, &counters_);
+	}
+
+	Napi::Value Records(const Napi::CallbackInfo &info)
+	{
+		return RecordsToBuffer(info.Env(), &records_);
+	}
+
+	Napi::Value Counters(const Napi::CallbackInfo &info)
+	{
+		return CountersObject(info.Env(), counters_);
+	}
+
+	tg_cache_settings settings_;
+	tg_cache cache_{};
+	std::vector<tg_delta> records_;
+	std::vector<tg_fragment_slot> fragments_;
+	tg_counters counters_{};
+	tg_u32 now_ = 0;
+};
+
+// The kernel's build, one frame at a time on CPU 0.
+class KernelMeterBinding : public Napi::ObjectWrap<KernelMeterBinding>
+{
+      public:
+	static Napi::Function Define(Napi::Env env)
+	{
+		return DefineClass(env, "KernelMeter",
+				   {
+				       InstanceMethod<&KernelMeterBinding::Run>("run"),
+				       InstanceMethod<&KernelMeterBinding::Flush>("flush"),
+				       InstanceMethod<&KernelMeterBinding::Records>("records"),
+				       InstanceMethod<&KernelMeterBinding::Counters>("counters"),
+				   });
+	}
+
+	explicit KernelMeterBinding(const Napi::CallbackInfo &info)
+	    : Napi::ObjectWrap<KernelMeterBinding>(info)
+	{
+		Napi::Object options = info[0].As<Napi::Object>();
+		LoaderOptions loader;
+
+		loader.object_path = StringOption(options, "objectPath");
+		loader.settings = CacheSettings(options);
+		loader.idle_ticks = 0xffffffff;
+		loader.sweep_period_ns = 1000000000;
+		loader.ring_bytes = U32Option(options, "ringBytes");
+		BpfError failure = loader_.Load(loader);
+		int error = failure ? 0 : ring_.Open(loader_.ring_fd(0), loader.ring_bytes);
+
+		if (error)
+			failure = BpfError{error, "map a ring buffer", ""};
+		if (failure)
+			ThrowBpfError(info.Env(), failure);
+	}
+
+      private:
+	// run(frame) -> {verdict, tick}: the time that the program read, so that other builds can be given
+	// the same.
+	Napi::Value Run(const Napi::CallbackInfo &info)
+	{
+		Napi::Uint8Array frame = info[0].As<Napi::Uint8Array>();
+		Napi::Object result = Napi::Object::New(info.Env());
+		cpu_set_t before, one;
+		uint32_t verdict = 0;
+
+		CPU_ZERO(&one);
+		CPU_SET(0, &one);
+		sched_getaffinity(0, sizeof(before), &before);
+		sched_setaffinity(0, sizeof(one), &one);
+		BpfError failure =
+		    loader_.RunXdp(frame.Data(), static_cast<uint32_t>(frame.ByteLength()), &verdict);
+
+		sched_setaffinity(0, sizeof(before), &before);
+		if (failure)
+			ThrowBpfError(info.Env(), failure);
+		result.Set("verdict", verdict);
+		result.Set("tick", static_cast<uint32_t>(loader_.CpuState(0).now_ns >> TG_TICK_SHIFT));
+		return result;
+	}
+
+	void Flush(const Napi::CallbackInfo &info)
+	{
+		for (uint32_t first = 0; first < loader_.cache_entries(); first += loader_.flush_slice()) {
+			uint32_t left = loader_.cache_entries() - first;
+			BpfError failure = loader_.FlushSlots(first, std::min(loader_.flush_slice(), left));
+
+			if (failure)
+				return ThrowBpfError(info.Env(), failure);
+			Drain();
+		}
+	}
+
+	Napi::Value Records(const Napi::CallbackInfo &info)
+	{
+		Drain();
+		return RecordsToBuffer(info.Env(), &records_);
+	}
+
+	Napi::Value Counters(const Napi::CallbackInfo &info)
+	{
+		return CountersObject(info.Env(), loader_.Counters());
+	}
+
+	void Drain()
+	{
+		tg_delta batch[64];
+
+		while (size_t count = ring_.Take(batch, 64))
+			records_.insert(records_.end(), batch, batch + count);
+		ring_.Commit();
+	}
+
+	Loader loader_;
+	RingReader ring_;
+	std::vector<tg_delta> records_;
+};
+
+void InitMeters(Napi::Env env, Napi::Object exports)
+{
+	exports.Set("UserMeter", UserMeterBinding::Define(env));
+	exports.Set("KernelMeter", KernelMeterBinding::Define(env));
+}
+
+} // namespace tidegate
