@@ -1,20 +1,40 @@
 import { defineErrors } from '../base/errors.js';
 
 export const actuateError = defineErrors({
-  TG_ACTUATE_PLAN: {
-    message: 'plan {planId} cannot be applied: {reason}',
-    hint: 'make a new plan with `tidegate plan create`',
-    exitCode: 4,
-    httpStatus: 409,
-  },
-  TG_ACTUATE_STATE: {
-    message: 'actuator {actuator} cannot {action}: {reason}',
-    hint: 'see `tidegate plan history`',
-    httpStatus: 409,
-  },
   TG_ACTUATE_APPLY: {
     message: 'actuator {actuator} failed on step {step}: {reason}',
     hint: 'nothing was left half-done: the steps before it were rolled back or are journalled as applied',
+  },
+  TG_ACTUATE_LEASE: {
+    message: 'another process ({pid}) is applying a plan',
+    hint: 'wait until it is done',
+    exitCode: 4,
+    httpStatus: 409,
+  },
+  TG_ACTUATE_REFUSED: {
+    message: 'plan {planId} was refused: {reasons}',
+    hint: 'see the policy in the configuration, or make a new plan',
+    exitCode: 4,
+    httpStatus: 409,
+  },
+  TG_ACTUATE_TOOL: {
+    message: '{tool} refused "{command}": {reason}',
+    hint: 'check the privileges and that the kernel has {needs}',
+  },
+  TG_ACTUATE_QDISC: {
+    message: 'interface {interface} has a root qdisc of somebody else ({kind} {handle})',
+    hint: 'remove it, or allow its replacement with replaceQdisc',
+  },
+  TG_ACTUATE_REMOTE: {
+    message: '{actuator}: {url} {reason}',
+    hint: 'check the receiver; the change was not applied',
+    httpStatus: 502,
+  },
+  TG_ACTUATE_RULE: {
+    message: 'rule {rule}: {reason}',
+    hint: 'correct the rule',
+    exitCode: 2,
+    httpStatus: 400,
   },
   TG_ACTUATE_JOURNAL: {
     message: 'the journal {file} cannot be {action}: {reason}',

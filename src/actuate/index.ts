@@ -1,11 +1,26 @@
-export type {
-  ActuationPlan,
-  ActuationStep,
-  Actuator,
-  ApplyResult,
-  DesiredAllocation,
-  JsonValue,
-  Preview,
-  Verification,
+export {
+  type ActuationPlan,
+  type ActuationStep,
+  type Actuator,
+  type ApplyResult,
+  type Change,
+  type DesiredAllocation,
+  type JsonValue,
+  type Preview,
+  planAt,
+  type Recovery,
+  type Refusal,
+  type Verification,
 } from './actuator.js';
-export type { Journal, JournalEntry, JournalEvent, JournalMirror } from './journal.js';
+export { DryRunActuator } from './dry-run.js';
+export { FileJournal } from './file-journal.js';
+export {
+  type Journal,
+  type JournalEntry,
+  type JournalEvent,
+  type JournalledPlan,
+  type JournalMirror,
+  journalledPlans,
+} from './journal.js';
+export { FileLease } from './lease.js';
+export { StepActuator } from './step-actuator.js';

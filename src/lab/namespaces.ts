@@ -81,16 +81,6 @@ function membersOf(namespaces: ReadonlySet<string>): number[] {
 /** Processes whose main thread is in one of the namespaces, this process excepted. */
 export const processesIn = (names: readonly string[]): number[] => membersOf(identitiesOf(names));
 
-/** Start time of a process in clock ticks since boot (proc(5), field 22): tells a process from a reused id. */
-export function processStartTime(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    return undefined;
-  }
-}
-
 const signal = (pid: number, name: NodeJS.Signals): void => {
   try {
     process.kill(pid, name);

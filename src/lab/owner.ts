@@ -1,12 +1,6 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { processStartTime } from './namespaces.js';
-
-interface OwnerRecord {
-  readonly pid: number;
-  /** Clock ticks since boot; a reused process id has another one. */
-  readonly startTime: string;
-}
+import { isAlive, type ProcessIdentity, processIdentity } from '../base/process-identity.js';
 
 /** Who runs the lab of a name: a file that tells a living owner from leftovers of one that was killed. */
 export class OwnerFile {
@@ -19,17 +13,16 @@ export class OwnerFile {
   /** Process id of a living owner other than this process, or undefined. */
   livingOwner(): number | undefined {
     try {
-      const { pid, startTime } = JSON.parse(readFileSync(this.#path, 'utf8')) as OwnerRecord;
-      return pid !== process.pid && processStartTime(pid) === startTime ? pid : undefined;
+      const owner = JSON.parse(readFileSync(this.#path, 'utf8')) as ProcessIdentity;
+      return owner.pid !== process.pid && isAlive(owner) ? owner.pid : undefined;
     } catch {
       return undefined; // no file, or one that was cut off by a crash: nobody owns the lab
     }
   }
 
   claim(): void {
-    const record: OwnerRecord = { pid: process.pid, startTime: processStartTime(process.pid) ?? '' };
     mkdirSync(join(this.#path, '..'), { recursive: true });
-    writeFileSync(this.#path, JSON.stringify(record));
+    writeFileSync(this.#path, JSON.stringify(processIdentity()));
   }
 
   release(): void {
