@@ -44,7 +44,9 @@ const lines = [
 const text = lines.join('\n');
 if (process.argv.includes('--check')) {
   if (readFileSync(target, 'utf8') !== text) {
-    console.error('native/src/flow_columns.generated.h is not current: run node scripts/generate-flow-columns.mjs');
+    console.error(
+      'native/src/flow_columns.generated.h is not current: run node scripts/generate-flow-columns.mjs',
+    );
     process.exit(1);
   }
 } else {

@@ -1,0 +1,140 @@
+import { Readable } from 'node:stream';
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import { asStoreError } from './errors.js';
+
+export interface StoreAccess {
+  readonly url: string;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+}
+
+export interface QueryOptions {
+  /** Server-side parameters, `{name:Type}` in the SQL. */
+  readonly params?: Readonly<Record<string, unknown>>;
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+/**
+ * ClickHouse as Tidegate uses it, the same for the embedded engine, a server and a cluster. 64-bit integers come
+ * back as decimal strings (exact); cast to a smaller type in SQL where a number is wanted.
+ */
+export class StoreClient {
+  readonly #client: ClickHouseClient;
+  readonly #access: StoreAccess;
+
+  constructor(access: StoreAccess) {
+    this.#access = access;
+    this.#client = createClient({
+      url: access.url,
+      username: access.user,
+      password: access.password,
+      database: access.database,
+      application: 'tidegate',
+      request_timeout: 120_000,
+      // Every failure reaches the caller as an error; the client's own log would say it twice.
+      log: { level: ClickHouseLogLevel.OFF },
+      max_open_connections: 8,
+      compression: { request: false, response: false },
+    });
+  }
+
+  /** Rows as objects. @throws TG_STORE_QUERY, TG_STORE_UNREACHABLE */
+  async query<Row>(sql: string, options: QueryOptions = {}): Promise<Row[]> {
+    return this.#guard(async () => {
+      const result = await this.#client.query({
+        query: sql,
+        format: 'JSONEachRow',
+        ...(options.params ? { query_params: { ...options.params } } : {}),
+        ...(options.signal ? { abort_signal: options.signal } : {}),
+        clickhouse_settings: {
+          output_format_json_quote_64bit_integers: 1,
+          max_execution_time: Math.ceil((options.timeoutMs ?? DEFAULT_TIMEOUT_MS) / 1000),
+        },
+      });
+      return (await result.json<Row>()) as Row[];
+    });
+  }
+
+  /** The answer as the engine formats it, for people: CSV, Pretty, whatever. */
+  async text(
+    sql: string,
+    format: 'CSVWithNames' | 'JSON' | 'PrettyCompactMonoBlock',
+    options: QueryOptions = {},
+  ): Promise<string> {
+    return this.#guard(async () => {
+      const result = await this.#client.query({
+        query: sql,
+        format: format as 'JSON',
+        ...(options.signal ? { abort_signal: options.signal } : {}),
+        clickhouse_settings: {
+          max_execution_time: Math.ceil((options.timeoutMs ?? DEFAULT_TIMEOUT_MS) / 1000),
+        },
+      });
+      return result.text();
+    });
+  }
+
+  /** A statement without a result: DDL and the like. */
+  async command(sql: string): Promise<void> {
+    await this.#guard(() =>
+      this.#client.command({ query: sql, clickhouse_settings: { wait_end_of_query: 1 } }),
+    );
+  }
+
+  /** Rows of a small control table. Not for flows: see {@link insertBlock}. */
+  async insertRows(table: string, rows: readonly Readonly<Record<string, unknown>>[]): Promise<void> {
+    if (rows.length === 0) return;
+    await this.#guard(() =>
+      this.#client.insert({
+        table,
+        values: [...rows],
+        format: 'JSONEachRow',
+        clickhouse_settings: { async_insert: 0, date_time_input_format: 'best_effort' },
+      }),
+    );
+  }
+
+  /**
+   * One Native block as one INSERT. The same token must never carry other bytes: ClickHouse drops a token it has seen,
+   * which is what makes a retry safe.
+   */
+  async insertBlock(
+    table: string,
+    columns: readonly string[],
+    block: Uint8Array,
+    token: string,
+  ): Promise<void> {
+    await this.#guard(async () => {
+      const { stream } = await this.#client.exec({
+        query: `INSERT INTO ${table} (${columns.join(', ')}) SETTINGS async_insert = 0, insert_deduplication_token = '${token}', deduplicate_blocks_in_dependent_materialized_views = 1 FORMAT Native`,
+        values: Readable.from([block], { objectMode: false }),
+      });
+      stream.resume();
+      await new Promise<void>((resolve, reject) => {
+        stream.once('end', resolve);
+        stream.once('error', reject);
+      });
+    });
+  }
+
+  async ping(): Promise<boolean> {
+    const result = await this.#client.ping();
+    return result.success;
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close();
+  }
+
+  async #guard<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw asStoreError(error, this.#access.url);
+    }
+  }
+}

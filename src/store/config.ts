@@ -1,0 +1,33 @@
+import { z } from 'zod';
+import { parseSizeBytes } from '../base/units.js';
+
+const size = z.union([z.string(), z.number()]).transform((text, context) => {
+  try {
+    return parseSizeBytes(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as Error).message });
+    return z.NEVER;
+  }
+});
+
+/** Where history is kept; `{}` is the embedded engine. */
+export const storeConfig = z.strictObject({
+  /** A ClickHouse server, e.g. `http://10.0.0.5:8123`; absent = the embedded engine. */
+  url: z.url({ protocol: /^https?$/ }).optional(),
+  user: z.string().default('default'),
+  password: z.string().default(''),
+  database: z
+    .string()
+    .regex(/^[a-z_][a-z0-9_]*$/i, 'letters, digits and underscores')
+    .default('tidegate'),
+  /** Loopback port of the embedded engine; 0 = any free one. */
+  port: z.int().min(0).max(65535).default(0),
+  /** Memory cap of the embedded engine's process. */
+  memoryLimit: size.prefault('4GiB'),
+  /** Records wait here while ClickHouse is away; beyond it the oldest go, counted. */
+  spoolLimit: size.prefault('8GiB'),
+  /** Survive a crash of the host, not only of the process, at some cost per batch. */
+  fsync: z.boolean().default(false),
+});
+
+export type StoreConfig = z.infer<typeof storeConfig>;

@@ -1,0 +1,194 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type { Component } from '../../base/component.js';
+import { messageOf } from '../../base/errors.js';
+import type { Logger } from '../../base/logger.js';
+import { workerFile } from '../../base/worker-file.js';
+import { storeError } from '../errors.js';
+import type { EngineOptions } from './server.js';
+
+export interface EmbeddedEngineOptions {
+  readonly directory: string;
+  /** 0 = any free port. */
+  readonly port: number;
+  readonly maxMemoryBytes: number;
+  readonly logger: Logger;
+}
+
+interface Credentials {
+  readonly writer: string;
+  readonly reader: string;
+}
+
+const START_TIMEOUT_MS = 60_000;
+const RESTART_DELAY_MS = 500;
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+/**
+ * Runs the embedded engine's process: starts it, restarts it on the same port when it crashes, stops it in order.
+ * One gateway per data directory; who holds it is said by pid.
+ */
+export class EmbeddedEngine implements Component {
+  readonly #options: EmbeddedEngineOptions;
+  #child: ChildProcess | undefined;
+  #port: number;
+  #credentials: Credentials | undefined;
+  #stopping = false;
+  #restarts = 0;
+
+  constructor(options: EmbeddedEngineOptions) {
+    this.#options = options;
+    this.#port = options.port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  /** Users of the engine: one that writes, one that may only read. */
+  get credentials(): Credentials {
+    return this.#credentials ?? { writer: '', reader: '' };
+  }
+
+  async start(): Promise<void> {
+    const { directory } = this.#options;
+    try {
+      createRequire(import.meta.url).resolve('chdb');
+    } catch (error) {
+      throw storeError('TG_STORE_NO_ENGINE', { reason: messageOf(error).split('\n')[0] }, error);
+    }
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    this.#claim();
+    this.#credentials = this.#readCredentials();
+    this.#stopping = false;
+    await this.#launch();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const child = this.#child;
+    this.#child = undefined;
+    if (child && child.exitCode === null && child.signalCode === null) {
+      await new Promise<void>((resolve) => {
+        const late = setTimeout(() => child.kill('SIGKILL'), 15_000);
+        child.once('exit', () => {
+          clearTimeout(late);
+          resolve();
+        });
+        child.kill('SIGTERM');
+      });
+    }
+    rmSync(this.#lockPath, { force: true });
+  }
+
+  get #lockPath(): string {
+    return join(this.#options.directory, 'gateway.pid');
+  }
+
+  #claim(): void {
+    const { directory } = this.#options;
+    try {
+      const pid = Number(readFileSync(this.#lockPath, 'utf8'));
+      if (pid > 0 && pid !== process.pid && isAlive(pid))
+        throw storeError('TG_STORE_LOCKED', { directory, pid });
+      if (pid === process.pid) throw storeError('TG_STORE_LOCKED', { directory, pid });
+      rmSync(this.#lockPath, { force: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    const descriptor = openSync(this.#lockPath, 'wx', 0o600);
+    writeFileSync(descriptor, String(process.pid));
+    closeSync(descriptor);
+  }
+
+  #readCredentials(): Credentials {
+    const path = join(this.#options.directory, 'credentials.json');
+    try {
+      return JSON.parse(readFileSync(path, 'utf8')) as Credentials;
+    } catch {
+      const made = {
+        writer: randomBytes(18).toString('base64url'),
+        reader: randomBytes(18).toString('base64url'),
+      };
+      writeFileSync(path, JSON.stringify(made), { mode: 0o600 });
+      return made;
+    }
+  }
+
+  async #launch(): Promise<void> {
+    const { directory, maxMemoryBytes, logger } = this.#options;
+    const { writer, reader } = this.credentials;
+    const settings: EngineOptions = {
+      directory,
+      port: this.#port,
+      maxMemoryBytes,
+      users: [
+        { name: 'tidegate', password: writer, readonly: false },
+        { name: 'reader', password: reader, readonly: true },
+      ],
+    };
+    // The engine reads ./config.xml of its working directory: start it where nobody keeps one.
+    const child = fork(workerFile(import.meta.url, './server'), [], {
+      cwd: directory,
+      env: { ...process.env, TIDEGATE_ENGINE: JSON.stringify(settings) },
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    this.#child = child;
+    let said = '';
+    child.stderr?.on('data', (chunk: Buffer) => {
+      said = `${said}${chunk.toString('utf8')}`.slice(-4000);
+    });
+    await new Promise<void>((resolve, reject) => {
+      const refuse = (reason: string): void => reject(storeError('TG_STORE_START', { directory, reason }));
+      const late = setTimeout(() => {
+        child.kill('SIGKILL');
+        refuse(`no answer within ${START_TIMEOUT_MS / 1000} s`);
+      }, START_TIMEOUT_MS);
+      child.once('message', (message: { port: number }) => {
+        clearTimeout(late);
+        this.#port = message.port;
+        resolve();
+      });
+      child.once('error', (error) => refuse(error.message));
+      child.once('exit', (code, signal) => {
+        clearTimeout(late);
+        refuse(`it ended with ${signal ?? code}: ${said.trim().split('\n').slice(-3).join(' ')}`);
+      });
+    });
+    child.once('exit', (code, signal) => {
+      if (this.#stopping || this.#child !== child) return;
+      this.#restarts += 1;
+      logger.error(
+        { code: 'TG_STORE_ENGINE_CRASH', exit: signal ?? code, restarts: this.#restarts },
+        'the embedded engine ended, restarting it',
+      );
+      setTimeout(() => {
+        if (!this.#stopping) {
+          this.#launch().catch((error: unknown) =>
+            logger.error({ err: error }, 'the embedded engine did not restart'),
+          );
+        }
+      }, RESTART_DELAY_MS);
+    });
+  }
+}

@@ -1,0 +1,132 @@
+import { join } from 'node:path';
+import type { Component } from '../base/component.js';
+import type { Logger } from '../base/logger.js';
+import { type StoreAccess, StoreClient } from './client.js';
+import type { StoreConfig } from './config.js';
+import { EmbeddedEngine } from './embedded/engine.js';
+import { migrate } from './migrate.js';
+import { Spool } from './spool.js';
+import { BatchWriter } from './writer.js';
+
+export interface StoreOptions {
+  readonly config: StoreConfig;
+  readonly dataDirectory: string;
+  readonly gateway: string;
+  readonly logger: Logger;
+}
+
+/**
+ * History in ClickHouse: an embedded engine or a server, the schema, and the spool in front of it. A server that is
+ * away at the start is no reason not to measure: records go to the spool, and the schema follows when it answers.
+ */
+export class Store implements Component {
+  readonly kind: 'embedded' | 'server';
+  readonly writer: BatchWriter;
+  readonly #options: StoreOptions;
+  readonly #engine: EmbeddedEngine | undefined;
+  #client: StoreClient | undefined;
+  #migrated: Promise<void> | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #ready = false;
+
+  constructor(options: StoreOptions) {
+    const { config, dataDirectory, gateway, logger } = options;
+    this.#options = options;
+    this.kind = config.url === undefined ? 'embedded' : 'server';
+    if (config.url === undefined) {
+      this.#engine = new EmbeddedEngine({
+        directory: join(dataDirectory, 'clickhouse'),
+        port: config.port,
+        maxMemoryBytes: config.memoryLimit,
+        logger,
+      });
+    }
+    this.writer = new BatchWriter({
+      spool: new Spool(join(dataDirectory, 'spool'), config.fsync),
+      client: { insertBlock: (...call) => this.#insertBlock(...call) },
+      gateway,
+      spoolLimitBytes: config.spoolLimit,
+      logger,
+    });
+  }
+
+  /** The client with the right to write. */
+  get client(): StoreClient {
+    this.#client ??= new StoreClient(this.#access());
+    return this.#client;
+  }
+
+  /** Whether the schema stands and the store answered last time. */
+  get ready(): boolean {
+    return this.#ready && this.writer.counters().reachable;
+  }
+
+  /** Process of the embedded engine while it runs. */
+  get enginePid(): number | undefined {
+    return this.#engine?.pid;
+  }
+
+  async start(): Promise<void> {
+    await this.#engine?.start();
+    try {
+      await this.#migrate();
+    } catch (error) {
+      if (this.#engine) throw error;
+      this.#options.logger.error(
+        { err: error },
+        'the store does not answer; measuring goes on into the spool',
+      );
+      this.#retry = setInterval(() => void this.#migrate().catch(() => {}), 5_000);
+      this.#retry.unref();
+    }
+    await this.writer.start();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#retry);
+    await this.writer.stop();
+    await this.#client?.close();
+    this.#client = undefined;
+    await this.#engine?.stop();
+  }
+
+  /** Access for queries: the embedded engine's read-only user, or the configured user of a server. */
+  endpoint(): StoreAccess {
+    return this.#engine
+      ? { ...this.#access(), user: 'reader', password: this.#engine.credentials.reader }
+      : this.#access();
+  }
+
+  #access(): StoreAccess {
+    const { url, user, password, database } = this.#options.config;
+    return this.#engine
+      ? { url: this.#engine.url, user: 'tidegate', password: this.#engine.credentials.writer, database }
+      : { url: url!, user, password, database };
+  }
+
+  async #migrate(): Promise<void> {
+    this.#migrated ??= (async () => {
+      const admin = new StoreClient({ ...this.#access(), database: 'default' });
+      try {
+        await migrate(admin, this.client, this.#options.config.database, this.#options.logger);
+        this.#ready = true;
+        clearInterval(this.#retry);
+      } finally {
+        await admin.close();
+      }
+    })();
+    try {
+      await this.#migrated;
+    } catch (error) {
+      this.#migrated = undefined;
+      throw error;
+    }
+  }
+
+  async #insertBlock(
+    ...[table, columns, block, token]: Parameters<StoreClient['insertBlock']>
+  ): Promise<void> {
+    if (!this.#ready) await this.#migrate();
+    await this.client.insertBlock(table, columns, block, token);
+  }
+}
