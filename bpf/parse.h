@@ -164,9 +164,10 @@ TG_INLINE void tg_read_syn_options(const tg_u8 *data, const tg_u8 *data_end, tg_
 
 	for (i = 0; i < 16; i++) {
 		tg_u32 offset = cursor->offset;
-		const tg_u8 *p = tg_at(data, data_end, offset, 4);
+		/* Three octets are the window scale option, the shortest that matters at the very end. */
+		const tg_u8 *p = tg_at(data, data_end, offset, 3);
 
-		if (!p || offset + 2 > end || p[0] == 0)
+		if (!p || offset + 3 > end || p[0] == 0)
 			return;
 		if (p[0] == 1) {
 			cursor->offset = offset + 1;
@@ -174,11 +175,14 @@ TG_INLINE void tg_read_syn_options(const tg_u8 *data, const tg_u8 *data_end, tg_
 		}
 		if (p[1] < 2)
 			return;
-		if (p[0] == 2 && p[1] == 4 && offset + 4 <= end)
-			cursor->mss = tg_load16(p + 2);
-		else if (p[0] == 3 && p[1] == 3 && offset + 3 <= end)
-			cursor->window_scale = (p[2] > 14 ? 14 : p[2]) + 1;
 		cursor->offset = offset + p[1];
+		if (p[0] == 3 && p[1] == 3) {
+			cursor->window_scale = (p[2] > 14 ? 14 : p[2]) + 1;
+		} else if (p[0] == 2 && p[1] == 4 && offset + 4 <= end) {
+			p = tg_at(data, data_end, offset, 4);
+			if (p)
+				cursor->mss = tg_load16(p + 2);
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ Napi::Object Layout(Napi::Env env)
 	}
 	layout.Set("columns", columns);
 	layout.Set("abiVersion", TG_ABI_VERSION);
+	layout.Set("unparsedReasons", static_cast<uint32_t>(TG_UNPARSED_REASONS));
 	layout.Set("sizes", [&] {
 		Napi::Object sizes = Napi::Object::New(env);
 

@@ -149,6 +149,7 @@ class KernelMeterBinding : public Napi::ObjectWrap<KernelMeterBinding>
 		loader.settings = CacheSettings(options);
 		loader.idle_ticks = 0xffffffff;
 		loader.sweep_period_ns = 1000000000;
+		loader.sweep_slice = 1;
 		loader.ring_bytes = U32Option(options, "ringBytes");
 		BpfError failure = loader_.Load(loader);
 		int error = failure ? 0 : ring_.Open(loader_.ring_fd(0), loader.ring_bytes);

@@ -77,6 +77,8 @@ export interface NativeLayout {
     readonly width: number;
   }[];
   readonly abiVersion: number;
+  /** How many values enum tg_unparsed has. */
+  readonly unparsedReasons: number;
   readonly sizes: Readonly<Record<string, number>>;
   readonly libbpf: string;
 }

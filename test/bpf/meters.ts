@@ -1,0 +1,95 @@
+import { gatewayObjectPath, loadBpfAddon } from '../../src/capture/bpf.js';
+import { sizeLut } from '../../src/capture/meter-options.js';
+import { type Delta, deltas } from './delta.js';
+
+/** A fixed secret: both builds must put a key into the same slot. */
+export const SECRET = Uint32Array.from({ length: 13 }, (_, i) => 0x9e3779b1 * (i + 1));
+
+interface RawMeter {
+  flush(): void;
+  records(): Buffer;
+  counters(): Record<string, number> & { readonly unparsed: readonly number[] };
+}
+
+interface RawKernelMeter extends RawMeter {
+  run(frame: Uint8Array): { readonly verdict: number; readonly tick: number };
+}
+
+interface RawUserMeter extends RawMeter {
+  run(frame: Uint8Array, tick: number, ifindex: number): void;
+}
+
+interface MeterAddon {
+  readonly KernelMeter: new (options: object) => RawKernelMeter;
+  readonly UserMeter: new (options: object) => RawUserMeter;
+}
+
+export interface TestMeterOptions {
+  readonly cacheEntries?: number;
+  readonly exportTicks?: number;
+  readonly sizeEdges?: readonly number[];
+}
+
+const options = (o: TestMeterOptions): object => ({
+  cacheEntries: o.cacheEntries ?? 256,
+  exportTicks: o.exportTicks ?? 2 ** 31,
+  secret: SECRET,
+  sizeLut: sizeLut(o.sizeEdges),
+  objectPath: gatewayObjectPath(),
+  ringBytes: 2 ** 20,
+});
+
+const addon = (): MeterAddon => loadBpfAddon() as unknown as MeterAddon;
+
+/** BPF_PROG_TEST_RUN's interface is the loopback of the namespace. */
+export const TEST_RUN_IFINDEX = 1;
+export const XDP_PASS = 2;
+
+/** The user-space build: the same C lines that replay runs. */
+export class UserMeter {
+  readonly #raw: RawUserMeter;
+
+  constructor(o: TestMeterOptions = {}) {
+    this.#raw = new (addon().UserMeter)(options(o));
+  }
+
+  run(frame: Uint8Array, tick: number): void {
+    this.#raw.run(frame, tick, TEST_RUN_IFINDEX);
+  }
+
+  /** Makes everything leave; the records since the last call. */
+  finish(): Delta[] {
+    this.#raw.flush();
+    return deltas(this.#raw.records());
+  }
+
+  counters() {
+    return this.#raw.counters();
+  }
+}
+
+/** The kernel's build through BPF_PROG_TEST_RUN. `ticks` are the times that it read, one a frame. */
+export class KernelMeter {
+  readonly #raw: RawKernelMeter;
+  readonly ticks: number[] = [];
+
+  constructor(o: TestMeterOptions = {}) {
+    this.#raw = new (addon().KernelMeter)(options(o));
+  }
+
+  /** The program's verdict. */
+  run(frame: Uint8Array): number {
+    const { verdict, tick } = this.#raw.run(frame);
+    this.ticks.push(tick);
+    return verdict;
+  }
+
+  finish(): Delta[] {
+    this.#raw.flush();
+    return deltas(this.#raw.records());
+  }
+
+  counters() {
+    return this.#raw.counters();
+  }
+}
