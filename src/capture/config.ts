@@ -1,18 +1,6 @@
 import { z } from 'zod';
-import { parseDurationMs, parseSizeBytes } from '../base/units.js';
+import { durationSetting, sizeSetting } from '../base/settings.js';
 
-const checked =
-  (parse: (text: string | number) => number) =>
-  (text: string | number, context: z.RefinementCtx): number => {
-    try {
-      return parse(text);
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: (error as Error).message });
-      return z.NEVER;
-    }
-  };
-const duration = z.union([z.string(), z.number()]).transform(checked(parseDurationMs));
-const size = z.union([z.string(), z.number()]).transform(checked(parseSizeBytes));
 const isPowerOfTwo = (n: number): boolean => Number.isInteger(Math.log2(n));
 
 /** Settings of the packet sources; `{}` gives the defaults. */
@@ -30,9 +18,9 @@ export const captureConfig = z.strictObject({
   /** `auto` tries native XDP and falls back to generic with the reason. */
   mode: z.enum(['auto', 'native', 'generic']).default('auto'),
   /** A flow silent for so long ends. In ms after parsing. */
-  idleTimeout: duration.prefault('15s'),
+  idleTimeout: durationSetting.prefault('15s'),
   /** A longer flow is reported at least this often. In ms after parsing. */
-  activeTimeout: duration.prefault('60s'),
+  activeTimeout: durationSetting.prefault('60s'),
   /** Kernel flow cache entries per CPU (256 B each). */
   cacheEntries: z
     .int()
@@ -41,7 +29,7 @@ export const captureConfig = z.strictObject({
     .refine(isPowerOfTwo, 'must be a power of two')
     .default(4096),
   /** Ring buffer per CPU, in bytes after parsing. */
-  ring: size
+  ring: sizeSetting
     .pipe(
       z
         .number()
@@ -53,7 +41,7 @@ export const captureConfig = z.strictObject({
   /** Flows held at once in user space; more are folded into per-prefix aggregates. */
   maxFlows: z.int().min(1024).max(100_000_000).default(1_000_000),
   /** A batch of records that is not full is handed on after so long. In ms after parsing. */
-  batchAge: duration.prefault('250ms'),
+  batchAge: durationSetting.prefault('250ms'),
 });
 
 export type CaptureConfig = z.infer<typeof captureConfig>;

@@ -1,14 +1,5 @@
 import { z } from 'zod';
-import { parseDurationMs } from '../base/units.js';
-
-const duration = z.union([z.string(), z.number()]).transform((text, context) => {
-  try {
-    return parseDurationMs(text);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: (error as Error).message });
-    return z.NEVER;
-  }
-});
+import { durationSetting } from '../base/settings.js';
 
 /** Settings of the lab; `{}` gives the defaults. */
 export const labConfig = z.strictObject({
@@ -18,7 +9,7 @@ export const labConfig = z.strictObject({
     .regex(/^[a-z][a-z0-9-]{0,23}$/, '1 to 24 lower-case letters, digits and dashes, starting with a letter')
     .default('tidegate'),
   /** Length of the compressed day, in ms after parsing. */
-  season: duration.prefault('60s'),
+  season: durationSetting.prefault('60s'),
   /** Seed of the load profiles: the same seed gives the same days. */
   seed: z.int().nonnegative().default(1),
   /** Multiplies every load; 1 is about 20 Mbit/s at the peak. */

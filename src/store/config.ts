@@ -1,14 +1,5 @@
 import { z } from 'zod';
-import { parseSizeBytes } from '../base/units.js';
-
-const size = z.union([z.string(), z.number()]).transform((text, context) => {
-  try {
-    return parseSizeBytes(text);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: (error as Error).message });
-    return z.NEVER;
-  }
-});
+import { sizeSetting } from '../base/settings.js';
 
 /** Where history is kept; `{}` is the embedded engine. */
 export const storeConfig = z.strictObject({
@@ -23,9 +14,9 @@ export const storeConfig = z.strictObject({
   /** Loopback port of the embedded engine; 0 = any free one. */
   port: z.int().min(0).max(65535).default(0),
   /** Memory cap of the embedded engine's process. */
-  memoryLimit: size.prefault('4GiB'),
+  memoryLimit: sizeSetting.prefault('4GiB'),
   /** Records wait here while ClickHouse is away; beyond it the oldest go, counted. */
-  spoolLimit: size.prefault('8GiB'),
+  spoolLimit: sizeSetting.prefault('8GiB'),
   /** Survive a crash of the host, not only of the process, at some cost per batch. */
   fsync: z.boolean().default(false),
 });

@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { durationSetting, rateSetting } from '../base/settings.js';
+import { captureConfig } from '../capture/config.js';
+import { labConfig } from '../lab/config.js';
+import { storeConfig } from '../store/config.js';
+
+/** A way out of the gateway, or into it. */
+const linkConfig = z.strictObject({
+  linkId: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'lower-case letters, digits and dashes'),
+  /** NIC that carries it; must be among capture.interfaces or is added to them. */
+  interface: z.string().min(1).max(15),
+  netns: z.string().optional(),
+  network: z.enum(['private', 'public']),
+  capacity: rateSetting,
+  /** Tariff of the price book that its traffic is billed by. */
+  tariff: z.string().default('free'),
+});
+
+/** When history becomes forecasts and forecasts a plan. */
+const cycleConfig = z.strictObject({
+  enabled: z.boolean().default(true),
+  /** Time between two plans. */
+  every: durationSetting.prefault('5m'),
+  /** Step of the series that are forecast. */
+  step: durationSetting.prefault('5m'),
+  /** Season lengths of the traffic. */
+  seasons: z.array(durationSetting).prefault(['1d', '7d']),
+  /** How far ahead to look. */
+  horizon: durationSetting.prefault('1d'),
+  /** How much history to read. */
+  history: durationSetting.prefault('28d'),
+  /** Forecasting models; absent = the ensemble chooses. */
+  models: z.array(z.string()).optional(),
+  /** CPU and memory that a workload needs per Gbit/s, as long as no telemetry says better. */
+  cpuCoresPerGbps: z.number().nonnegative().default(2),
+  memoryGiBPerGbps: z.number().nonnegative().default(4),
+});
+
+/** The whole configuration of a gateway; `{}` parses to the embedded defaults. */
+export const gatewayConfig = z.strictObject({
+  gateway: z
+    .string()
+    .regex(/^[a-zA-Z0-9][\w.-]{0,62}$/, 'letters, digits, dots, dashes and underscores')
+    .default('tidegate'),
+  dataDirectory: z.string().min(1).default('/var/lib/tidegate'),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  links: z.array(linkConfig).default([]),
+  capture: captureConfig.prefault({}),
+  store: storeConfig.prefault({}),
+  cycle: cycleConfig.prefault({}),
+  lab: labConfig.prefault({}),
+});
+
+export type GatewayConfig = z.infer<typeof gatewayConfig>;
+export type LinkConfig = GatewayConfig['links'][number];
