@@ -1,0 +1,84 @@
+/** Regular values in time; NaN = not known. */
+export interface SeriesHistory {
+  readonly startMs: number;
+  readonly stepMs: number;
+  readonly values: Float64Array;
+}
+
+export type Signal =
+  | 'bandwidthOutBps'
+  | 'bandwidthInBps'
+  | 'packetsPerSecond'
+  | 'flowsPerSecond'
+  | 'cpuCores'
+  | 'memoryBytes';
+
+export interface ForecastRequest {
+  readonly seriesId: string;
+  readonly signal: Signal;
+  readonly history: SeriesHistory;
+  readonly horizonSteps: number;
+  /** Season lengths in steps, shortest first; only those that the history covers are used. */
+  readonly seasonSteps: readonly number[];
+  /** Levels in (0, 1). */
+  readonly quantiles: readonly number[];
+  /** Member names; absent = all, chosen by their errors. */
+  readonly models?: readonly string[];
+}
+
+export interface QuantilePath {
+  readonly q: number;
+  readonly values: Float64Array;
+}
+
+/** A member that could forecast the series. */
+export interface MixEntry {
+  readonly model: string;
+  /** 0 = judged, not chosen. */
+  readonly weight: number;
+  /** Mean absolute error on held-back history, in the series' unit. */
+  readonly error: number | null;
+}
+
+export interface Forecast {
+  readonly seriesId: string;
+  readonly signal: Signal;
+  readonly createdMs: number;
+  readonly startMs: number;
+  readonly stepMs: number;
+  readonly median: Float64Array;
+  readonly quantiles: readonly QuantilePath[];
+  readonly mix: readonly MixEntry[];
+  readonly historySteps: number;
+  /** Error on held-back history divided by seasonal naive's; below 1 is better than repeating the season. */
+  readonly relativeToSeasonalNaive: number | null;
+  /** Share of held-back values below the nominal quantile. */
+  readonly coverage: { readonly p90: number | null; readonly p99: number | null };
+  /** `learning`: too little history for the bands to mean what they say. */
+  readonly status: 'ok' | 'learning' | 'refused';
+  readonly refusal?: { readonly code: string; readonly reason: string };
+  /** Members that failed on this series, and why. */
+  readonly failures: readonly { readonly model: string; readonly reason: string }[];
+}
+
+/** What a forecaster knows besides the values. */
+export interface ForecasterContext {
+  readonly stepMs: number;
+  /** Unix time of the first value. */
+  readonly startMs: number;
+  /** Seasons that the history covers at least once, in steps, shortest first; may be empty. */
+  readonly seasonSteps: readonly number[];
+}
+
+/**
+ * One way to continue a series. Pure: equal inputs give equal outputs.
+ *
+ * @param history finite values, oldest first
+ * @returns `horizon` values, or `undefined` when this method needs more history
+ */
+export interface Forecaster {
+  readonly name: string;
+  /** Relative cost; expensive members are judged on fewer origins. */
+  readonly expensive?: boolean;
+  forecast(history: Float64Array, horizon: number, context: ForecasterContext): Float64Array | undefined;
+}
