@@ -34,7 +34,7 @@ export const prophet: Forecaster = {
   forecast(history, horizon, { seasonSteps, startMs, stepMs }) {
     const skip = Math.max(0, history.length - MAX_POINTS);
     const values = history.subarray(skip);
-    if (values.length < 20) return undefined;
+    if (values.length < 20 || stepMs < 1000) return undefined;
     const seasons = seasonSteps.filter((season) => values.length >= COVERED * season);
     // Without any seasonal term the library traps.
     if (seasons.length === 0) return undefined;
@@ -56,9 +56,11 @@ export const prophet: Forecaster = {
         });
       }
       const first = startMs + skip * stepMs;
-      const ds = Array.from(values, (_, i) => (first + i * stepMs) / 1000);
+      // The library takes whole seconds only.
+      const second = (i: number): number => Math.round((first + i * stepMs) / 1000);
+      const ds = Array.from(values, (_, i) => second(i));
       model.fit({ ds, y: Array.from(values) }, { iter: ITERATIONS });
-      const future = Array.from({ length: horizon }, (_, i) => (first + (values.length + i) * stepMs) / 1000);
+      const future = Array.from({ length: horizon }, (_, i) => second(values.length + i));
       return Float64Array.from(model.predict({ ds: future }).yhat.point);
     } finally {
       try {
