@@ -16,11 +16,11 @@ NODE_DIR := $(shell node -p "require('node:path').resolve(process.execPath, '../
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null || echo $(shell uname -m)-linux-gnu)
 BIN := node_modules/.bin
 
-DEBIAN_PACKAGES := build-essential clang-19 clang-format-19 libbpf-dev libelf-dev zlib1g-dev bpftool iproute2 ethtool iperf3 pkg-config python3
+DEBIAN_PACKAGES := build-essential clang-19 clang-format-19 libbpf-dev libelf-dev zlib1g-dev bpftool iproute2 ethtool iperf3 nftables pkg-config python3
 # Second implementations that the tests and benches compare with.
-TEST_PACKAGES := tshark softflowd nfdump
+TEST_PACKAGES := tshark softflowd nfdump iputils-ping
 
-BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h)
+BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h bench/packet/*.c)
 NATIVE_SOURCES := $(wildcard native/src/*.cc native/src/*.h native/src/*.hpp)
 TS_SOURCES := $(shell find src -type f 2>/dev/null)
 
@@ -56,12 +56,19 @@ $(STAMPS)/npm: package.json package-lock.json .npmrc | $(STAMPS)/debian
 
 build: bpf native ts
 
-bpf: build/bpf/gateway.bpf.o
+bpf: build/bpf/gateway.bpf.o build/bpf/bench.bpf.o
+
+CLANG_BPF = $(CLANG) -O2 -g -Wall -Werror -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -I/usr/include/$(MULTIARCH) -Ibpf
 
 build/bpf/%.bpf.o: bpf/%.bpf.c $(BPF_SOURCES) | $(STAMPS)/debian
 	$(call say,clang $<)
 	@mkdir -p build/bpf
-	@$(CLANG) -O2 -g -Wall -Werror -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -I/usr/include/$(MULTIARCH) -Ibpf -c $< -o $@
+	@$(CLANG_BPF) -c $< -o $@
+
+build/bpf/bench.bpf.o: bench/packet/bench.bpf.c $(BPF_SOURCES) | $(STAMPS)/debian
+	$(call say,clang $<)
+	@mkdir -p build/bpf
+	@$(CLANG_BPF) -c $< -o $@
 
 native: build/Release/tidegate.node
 

@@ -14,6 +14,7 @@ export {
 } from './actuator.js';
 export { DryRunActuator } from './dry-run.js';
 export { FileJournal } from './file-journal.js';
+export { HtbActuator, type HtbOptions } from './htb.js';
 export {
   type Journal,
   type JournalEntry,
@@ -23,4 +24,6 @@ export {
   journalledPlans,
 } from './journal.js';
 export { FileLease } from './lease.js';
+export type { ActuatedLink, EndpointsOf, ServiceEndpoint } from './link.js';
+export { type LinkWeights, RouteActuator, type RouteOptions } from './route.js';
 export { StepActuator } from './step-actuator.js';

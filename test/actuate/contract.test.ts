@@ -1,0 +1,167 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import {
+  type ActuationPlan,
+  type Actuator,
+  type DesiredAllocation,
+  DryRunActuator,
+  HtbActuator,
+  journalledPlans,
+  RouteActuator,
+} from '../../src/actuate/index.js';
+import { LabTopology } from '../../src/lab/index.js';
+import { MemoryJournal } from '../support/memory-journal.js';
+import { netnsSkipReason, uniqueName } from '../support/netns.js';
+
+const skip = netnsSkipReason();
+const always = { fromMs: 0, untilMs: 1e15 };
+
+/** What every actuator is tried with: two settings, each with two values. */
+interface Subject {
+  readonly name: string;
+  readonly needsNetns: boolean;
+  make(lab: LabTopology): Actuator;
+  allocations(variant: 'one' | 'other'): DesiredAllocation[];
+}
+
+const bandwidth = (workloadId: number, target: string, amount: { share?: number; rateBps?: number }) => ({
+  workloadId,
+  workloadName: `w${workloadId}`,
+  resource: 'bandwidth' as const,
+  target,
+  ...amount,
+  ...always,
+});
+const links = (lab: LabTopology) =>
+  lab.interfaces.map((i) => ({ linkId: i.linkId, interfaceName: i.name, nextHopIPv4: i.peerIPv4 }));
+const endpointsOf = (id: number) => [
+  { address: `192.0.2.${id}`, protocol: 'tcp' as const, port: 80 },
+  { address: `2001:db8:a::${id}`, protocol: 'udp' as const, port: 53 },
+];
+
+const subjects: Subject[] = [
+  {
+    name: 'dry-run',
+    needsNetns: false,
+    make: () => new DryRunActuator(),
+    allocations: (variant) =>
+      [1, 2].map((id) => bandwidth(id, 'public-a', { rateBps: variant === 'one' ? 1e6 * id : 5e6 * id })),
+  },
+  {
+    name: 'htb',
+    needsNetns: true,
+    make: (lab) => new HtbActuator({ links: links(lab), endpointsOf, netns: lab.gatewayNetns }),
+    allocations: (variant) =>
+      [1, 2].map((id) => bandwidth(id, 'public-a', { rateBps: variant === 'one' ? 1e6 * id : 5e6 * id })),
+  },
+  {
+    name: 'route',
+    needsNetns: true,
+    make: (lab) => new RouteActuator({ links: links(lab), endpointsOf, netns: lab.gatewayNetns }),
+    allocations: (variant) =>
+      [1, 2].flatMap((id) => [
+        bandwidth(id, 'public-a', { share: variant === 'one' ? 0.2 : 0.6 }),
+        bandwidth(id, 'public-b', { share: variant === 'one' ? 0.8 : 0.4 }),
+      ]),
+  },
+];
+
+describe.each(subjects)('actuator contract: $name', (subject) => {
+  const reason = subject.needsNetns ? skip : undefined;
+  describe.skipIf(reason !== undefined)(reason === undefined ? 'runs' : `skipped: ${reason}`, () => {
+    const stateDirectory = mkdtempSync(join(tmpdir(), 'tidegate-contract-'));
+    const lab = new LabTopology({ name: uniqueName('tgt'), stateDirectory });
+    let actuator: Actuator;
+    let journal: MemoryJournal;
+    const plan = (planId: string, variant: 'one' | 'other'): ActuationPlan => ({
+      planId,
+      createdMs: 0,
+      expiresMs: 1e15,
+      allocations: subject.allocations(variant),
+    });
+    const events = () => journal.all.map((entry) => entry.event);
+    const stepCount = 2;
+
+    beforeAll(async () => {
+      if (subject.needsNetns) await lab.start();
+    });
+    afterAll(async () => {
+      await lab.stop();
+      rmSync(stateDirectory, { recursive: true, force: true });
+    });
+    beforeEach(() => {
+      actuator = subject.make(lab);
+      journal = new MemoryJournal();
+    });
+    afterEach(async () => {
+      // Back to nothing, whatever a test left applied.
+      journal.crashAt = Number.POSITIVE_INFINITY;
+      while (journalledPlans(journal.all, actuator.name).some((p) => p.state !== 'rolled-back'))
+        await actuator.rollback(journal);
+      await actuator.close();
+    });
+
+    test('preview names the steps and changes nothing', async () => {
+      const first = await actuator.preview(plan('p', 'one'));
+      expect(first.steps).toHaveLength(stepCount);
+      expect(first.refused).toEqual([]);
+      expect(first.steps.every((step) => step.before === null && step.words !== '')).toBe(true);
+      expect(await actuator.preview(plan('p', 'one'))).toEqual(first);
+    });
+
+    test('apply does what preview said, with intent before and result after each step', async () => {
+      const { steps } = await actuator.preview(plan('p', 'one'));
+      const { applied } = await actuator.apply(plan('p', 'one'), journal);
+      expect(applied).toEqual(steps);
+      expect(events()).toEqual(['begin', 'intent', 'applied', 'intent', 'applied', 'committed']);
+      expect(await actuator.verify()).toEqual({ actuator: actuator.name, holds: true, differences: [] });
+    });
+
+    test('applying the same again does nothing', async () => {
+      await actuator.apply(plan('p', 'one'), journal);
+      const before = journal.all.length;
+      expect((await actuator.apply(plan('p', 'one'), journal)).applied).toEqual([]);
+      expect(journal.all).toHaveLength(before);
+    });
+
+    test('step ids are stable, and differ between plans', async () => {
+      const ids = async (id: string) => (await actuator.preview(plan(id, 'one'))).steps.map((s) => s.id);
+      expect(await ids('p')).toEqual(await ids('p'));
+      expect(new Set([...(await ids('p')), ...(await ids('q'))]).size).toBe(2 * stepCount);
+    });
+
+    test('rollback undoes one plan at a time, back to nothing', async () => {
+      await actuator.apply(plan('p', 'one'), journal);
+      await actuator.apply(plan('q', 'other'), journal);
+      await actuator.rollback(journal);
+      expect((await actuator.preview(plan('x', 'one'))).steps).toEqual([]);
+      await actuator.rollback(journal);
+      expect((await actuator.preview(plan('x', 'one'))).steps.map((s) => s.before)).toEqual([null, null]);
+      const length = journal.all.length;
+      await actuator.rollback(journal);
+      expect(journal.all).toHaveLength(length);
+    });
+
+    test('a crash at any entry of the journal is finished or undone, as the journal says', async () => {
+      // Entries of an apply: begin, 2 × (intent, applied), committed. A crash before entry i leaves i of them.
+      for (let crashAt = 0; crashAt <= 5; crashAt += 1) {
+        const trial = new MemoryJournal();
+        await actuator.apply(plan(`base${crashAt}`, 'one'), trial);
+        const base = trial.all.length;
+        trial.crashAt = base + crashAt;
+        await expect(actuator.apply(plan(`next${crashAt}`, 'other'), trial)).rejects.toThrow('crashed');
+        trial.crashAt = Number.POSITIVE_INFINITY;
+        const recovery = await actuator.recover(trial);
+        // Nothing begun; begun but incomplete; complete but not committed.
+        expect(recovery).toBe(crashAt === 0 ? 'nothing' : crashAt < 5 ? 'rolled-back' : 'committed');
+        const found = crashAt < 5 ? 'one' : 'other';
+        expect((await actuator.preview(plan('x', found))).steps, `crash before entry ${crashAt}`).toEqual([]);
+        expect(await actuator.recover(trial)).toBe('nothing');
+        while (journalledPlans(trial.all, actuator.name).some((p) => p.state !== 'rolled-back'))
+          await actuator.rollback(trial);
+      }
+    });
+  });
+});
