@@ -168,10 +168,43 @@ TG_INLINE void tg_continue(struct tg_cache *cache, struct tg_delta *e, tg_u8 rea
 	tg_start_part(e, now);
 }
 
+/* Makes an empty entry the residency of a packet's flow. */
+TG_INLINE void tg_begin(struct tg_delta *e, tg_u32 tag, const struct tg_packet *packet, tg_u32 now,
+			struct tg_counters *counters)
+{
+	counters->inserts++;
+	e->tag = tag;
+	e->key = packet->key;
+	e->state = 0;
+	e->seen = 0;
+	e->link = 0;
+	e->rule = 0;
+	e->mss[0] = e->mss[1] = 0;
+	e->window_scale[0] = e->window_scale[1] = 0;
+	e->tos[0] = e->tos[1] = 0;
+	e->ingress_ifindex[0] = e->ingress_ifindex[1] = 0;
+	e->syn_tick = 0;
+	tg_start_part(e, now);
+}
+
+/* Adds one packet to its flow's entry, after giving away what would overflow or is due. */
+TG_INLINE void tg_add(struct tg_cache *cache, struct tg_delta *e, const struct tg_packet *packet, tg_u32 now,
+		      tg_u32 ifindex, const volatile struct tg_cache_settings *settings,
+		      struct tg_counters *counters)
+{
+	if (e->packets[0] + e->packets[1] >= TG_MAX_PART_PACKETS) {
+		counters->overflows++;
+		tg_continue(cache, e, TG_REASON_OVERFLOW, now);
+	} else if (now - e->entry_tick >= settings->export_ticks && (e->packets[0] | e->packets[1])) {
+		counters->aged++;
+		tg_continue(cache, e, TG_REASON_AGE, now);
+	}
+	tg_apply(e, packet, now, ifindex, settings);
+}
+
 /*
- * Meters one packet. `head` = payload bytes that are readable, at most head_bytes of them are kept per
- * direction. Returns the entry, or 0 if the table could not be read (never in a correct set-up; the caller
- * counts it).
+ * Meters one packet. Returns the entry, or 0 if the table could not be read (never in a correct set-up; the
+ * caller counts it).
  */
 TG_INLINE struct tg_delta *tg_cache_update(struct tg_cache *cache, const struct tg_packet *packet, tg_u32 now,
 					   tg_u32 ifindex, const volatile struct tg_cache_settings *settings,
@@ -205,28 +238,9 @@ TG_INLINE struct tg_delta *tg_cache_update(struct tg_cache *cache, const struct 
 		counters->evictions++;
 		tg_release(cache, e, TG_REASON_EVICT);
 	}
-	counters->inserts++;
-	e->tag = tag;
-	e->key = packet->key;
-	e->state = 0;
-	e->seen = 0;
-	e->link = 0;
-	e->rule = 0;
-	e->mss[0] = e->mss[1] = 0;
-	e->window_scale[0] = e->window_scale[1] = 0;
-	e->tos[0] = e->tos[1] = 0;
-	e->ingress_ifindex[0] = e->ingress_ifindex[1] = 0;
-	e->syn_tick = 0;
-	tg_start_part(e, now);
+	tg_begin(e, tag, packet, now, counters);
 found:
-	if (e->packets[0] + e->packets[1] >= TG_MAX_PART_PACKETS) {
-		counters->overflows++;
-		tg_continue(cache, e, TG_REASON_OVERFLOW, now);
-	} else if (now - e->entry_tick >= settings->export_ticks && (e->packets[0] | e->packets[1])) {
-		counters->aged++;
-		tg_continue(cache, e, TG_REASON_AGE, now);
-	}
-	tg_apply(e, packet, now, ifindex, settings);
+	tg_add(cache, e, packet, now, ifindex, settings, counters);
 	return e;
 }
 
