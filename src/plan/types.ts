@@ -1,0 +1,104 @@
+/** A stretch of the future that is planned as one. */
+export interface Period {
+  readonly startMs: number;
+  readonly durationMs: number;
+}
+
+/** What a workload will need, one value a period. */
+export interface WorkloadDemand {
+  readonly workloadId: number;
+  readonly name: string;
+  /** Expected bandwidth out, bit/s: what is billed. */
+  readonly medianBps: readonly number[];
+  /** Bandwidth to be prepared for, bit/s: what is sized. At least the median. */
+  readonly peakBps: readonly number[];
+  readonly cpuCores: readonly number[];
+  readonly memoryBytes: readonly number[];
+  /** Where its traffic goes now: link → share of its octets, summing to 1; empty = nowhere yet. */
+  readonly currentShares: Readonly<Record<string, number>>;
+  /** Never leaves this link. */
+  readonly pinnedTo?: string;
+}
+
+export interface PlanLink {
+  readonly linkId: string;
+  readonly network: 'private' | 'public';
+  readonly capacityBps: number;
+  /** Price of the next decimal gigabyte sent, and of an hour of the port. */
+  readonly usdPerGb: number;
+  readonly portHourUsd: number;
+  readonly healthy: boolean;
+}
+
+/** Where workloads run: own hosts first, then instances that are rented by the hour. */
+export interface PlanHosts {
+  readonly privateCpuCores: number;
+  readonly privateMemoryBytes: number;
+  readonly instance: {
+    readonly instanceId: string;
+    readonly cpuCores: number;
+    readonly memoryBytes: number;
+    readonly usdPerHour: number;
+  };
+}
+
+export interface PlanGoals {
+  /** Links are filled to this share of their capacity at most. */
+  readonly maximumUtilisation: number;
+  /** What a minute during which some demand finds no room is worth. */
+  readonly violationUsdPerMinute: number;
+}
+
+export interface PlanInput {
+  readonly gateway: string;
+  readonly nowMs: number;
+  readonly periods: readonly Period[];
+  readonly workloads: readonly WorkloadDemand[];
+  readonly links: readonly PlanLink[];
+  readonly hosts: PlanHosts;
+  readonly goals: PlanGoals;
+  /** A plan is worth nothing after this. */
+  readonly expiresMs: number;
+}
+
+export interface Allocation {
+  readonly workloadId: number;
+  readonly resource: 'bandwidth' | 'cpu' | 'memory';
+  /** Link for bandwidth; `private` or the instance type for CPU and memory. */
+  readonly target: string;
+  readonly fromMs: number;
+  readonly untilMs: number;
+  /** bit/s, cores or bytes. */
+  readonly amount: number;
+}
+
+export interface InstanceCount {
+  readonly instanceId: string;
+  readonly fromMs: number;
+  readonly untilMs: number;
+  readonly count: number;
+}
+
+export interface BindingConstraint {
+  readonly constraint: string;
+  readonly words: string;
+}
+
+/** Immutable; its id is the hash of everything else in it. */
+export interface Plan {
+  readonly id: string;
+  readonly gateway: string;
+  readonly createdMs: number;
+  readonly expiresMs: number;
+  readonly periods: readonly Period[];
+  readonly allocations: readonly Allocation[];
+  readonly instances: readonly InstanceCount[];
+  readonly costUsd: number;
+  /** Keeping the present shares and enough instances for the horizon's peak, priced by the same rules. */
+  readonly doNothingUsd: number;
+  readonly expectedViolationMinutes: number;
+  readonly doNothingViolationMinutes: number;
+  readonly binding: readonly BindingConstraint[];
+  readonly reasons: readonly { readonly workloadId: number; readonly words: string }[];
+  readonly solver: { readonly status: string; readonly classes: number };
+}

@@ -1,0 +1,8 @@
+export {
+  egressUsd,
+  type Instance,
+  marginalUsdPerGb,
+  monthEgressUsd,
+  PriceBook,
+  type Tariff,
+} from './price-book.js';
