@@ -1,0 +1,87 @@
+import { populationStability } from './vectors.js';
+
+/** How a workload's packets and vectors looked lately and before. */
+export interface DriftState {
+  /** Packets by size bin, forgotten slowly and fast. */
+  slow: Float32Array;
+  fast: Float32Array;
+  /** Averages of the reconstruction error, and of the distance (1 − similarity) of its endpoints. */
+  errorSlow: number;
+  errorFast: number;
+  distanceSlow: number;
+  distanceFast: number;
+  /** Flows behind the averages. */
+  flows: number;
+  /** A change was reported and has not yet become the new normal. */
+  alarmed: boolean;
+}
+
+const FAST_FLOWS = 50;
+const SLOW_FLOWS = 1000;
+/** Flows before anything is called a change. */
+const WARM_UP = 200;
+const SHIFT = 0.25;
+const SETTLED = 0.1;
+const ERROR_RATIO = 2;
+const DISTANCE_RISE = 0.25;
+
+export const newDrift = (bins: number): DriftState => ({
+  slow: new Float32Array(bins),
+  fast: new Float32Array(bins),
+  errorSlow: 0,
+  errorFast: 0,
+  distanceSlow: 0,
+  distanceFast: 0,
+  flows: 0,
+  alarmed: false,
+});
+
+const step = (average: number, value: number, weight: number): number => average + (value - average) * weight;
+
+export interface DriftReading {
+  readonly sizeDrift: number;
+  readonly errorRatio: number;
+  readonly distanceRise: number;
+  /** Two of the three signs agree, for the first time since they settled. */
+  readonly changed: boolean;
+}
+
+/**
+ * Takes in what one batch showed of a workload. A change is called only when two of three signs agree: the size
+ * histogram (population stability index), the reconstruction error, the distance to the workload's centre.
+ */
+export function observeDrift(
+  state: DriftState,
+  sizes: Float32Array,
+  error: number,
+  distance: number,
+  flows: number,
+): DriftReading {
+  const fastKeep = Math.exp(-flows / FAST_FLOWS);
+  const slowKeep = Math.exp(-flows / SLOW_FLOWS);
+  for (let i = 0; i < sizes.length; i += 1) {
+    state.fast[i] = state.fast[i]! * fastKeep + sizes[i]!;
+    state.slow[i] = state.slow[i]! * slowKeep + sizes[i]!;
+  }
+  // The first averages are plain means: an average that starts at 0 would look like a change.
+  const fastWeight = Math.max(1 - fastKeep, flows / (state.flows + flows));
+  const slowWeight = Math.max(1 - slowKeep, flows / (state.flows + flows));
+  state.errorFast = step(state.errorFast, error, fastWeight);
+  state.errorSlow = step(state.errorSlow, error, slowWeight);
+  state.distanceFast = step(state.distanceFast, distance, fastWeight);
+  state.distanceSlow = step(state.distanceSlow, distance, slowWeight);
+  state.flows += flows;
+
+  const sizeDrift = populationStability(state.slow, state.fast);
+  const errorRatio = state.errorSlow > 0 ? state.errorFast / state.errorSlow : 1;
+  const distanceRise = state.distanceFast - state.distanceSlow;
+  const signs =
+    Number(sizeDrift > SHIFT) + Number(errorRatio > ERROR_RATIO) + Number(distanceRise > DISTANCE_RISE);
+  const changed = !state.alarmed && state.flows >= WARM_UP && signs >= 2;
+  if (changed) state.alarmed = true;
+  else if (signs === 0 && sizeDrift < SETTLED) state.alarmed = false;
+  return { sizeDrift, errorRatio, distanceRise, changed };
+}
+
+/** The current population stability index of a state. */
+export const sizeDriftOf = (state: DriftState): number => populationStability(state.slow, state.fast);

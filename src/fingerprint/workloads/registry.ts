@@ -1,0 +1,336 @@
+import { FINGERPRINT_DIMENSIONS } from '../../flow/columns.js';
+import type { FingerprintConfig } from '../config.js';
+import { fail } from '../errors.js';
+import { observeDrift } from './drift.js';
+import { WorkloadRules } from './rules.js';
+import { type RegistrySnapshot, readSnapshot, writeSnapshot } from './snapshot.js';
+import type { Assignment, EndpointSummary, Workload, WorkloadEvent, WorkloadEventKind } from './types.js';
+import { cosine } from './vectors.js';
+import {
+  absorb,
+  describe,
+  mergeInto,
+  newWorkload,
+  serviceKey,
+  similarityTo,
+  type WorkloadState,
+} from './workload-state.js';
+
+export type RegistryOptions = Pick<
+  FingerprintConfig,
+  'joinSamePort' | 'joinOtherPort' | 'mergeEvery' | 'returnAfter' | 'maxEndpoints' | 'maxWorkloads' | 'rules'
+> & {
+  /** Id of the encoder whose vectors are compared here; vectors of different models never are. */
+  readonly modelId: string;
+};
+
+/** Unanswered connection attempts of any port are one workload: a scan is not a thousand services. */
+const UNANSWERED_PACKETS_PER_FLOW = 4;
+const UNANSWERED = 'unanswered/tcp';
+const TCP = 6;
+const MAX_EVENTS = 10_000;
+
+interface EndpointState {
+  workloadId: number;
+  lastMs: number;
+  service: string;
+}
+
+/**
+ * Which workload each service endpoint belongs to. Synchronous and deterministic: the same observations in the same
+ * order give the same ids. An endpoint stays with its workload; a new one joins the nearest that is near enough
+ * (nearer for another port than for its own), or founds one. Workloads that turn out alike are merged, the older
+ * id stays.
+ */
+export class WorkloadRegistry {
+  readonly #options: RegistryOptions;
+  readonly #rules: WorkloadRules;
+  readonly #workloads = new Map<number, WorkloadState>();
+  /** In order of last use, the longest unused first. */
+  readonly #endpoints = new Map<string, EndpointState>();
+  readonly #aliases = new Map<number, number>();
+  #events: WorkloadEvent[] = [];
+  #nextId = 1;
+  #lastMergeMs = 0;
+
+  constructor(options: RegistryOptions) {
+    this.#options = options;
+    this.#rules = new WorkloadRules(options.rules);
+  }
+
+  /** Takes in what a batch showed and says, by index, which workload each endpoint belongs to. */
+  observe(endpoints: readonly EndpointSummary[], nowMs: number): Assignment[] {
+    const assignments = endpoints.map((endpoint) => this.#assign(endpoint, nowMs));
+    if (nowMs - this.#lastMergeMs >= this.#options.mergeEvery) {
+      this.#lastMergeMs = nowMs;
+      this.#mergeAlike(nowMs);
+      return assignments.map((a) => ({ ...a, workloadId: this.resolve(a.workloadId) }));
+    }
+    return assignments;
+  }
+
+  /** All workloads, oldest first. */
+  workloads(): Workload[] {
+    return [...this.#workloads.values()].map(describe);
+  }
+
+  /** One workload by id, also by an id that was merged away. @throws TG_FINGERPRINT_WORKLOAD */
+  workload(workloadId: number): Workload {
+    return describe(this.#known(workloadId));
+  }
+
+  /** The id under which a workload goes on after merges. */
+  resolve(workloadId: number): number {
+    let id = workloadId;
+    for (let next = this.#aliases.get(id); next !== undefined; next = this.#aliases.get(id)) id = next;
+    return id;
+  }
+
+  /** Endpoint keys of a workload. */
+  endpointsOf(workloadId: number): string[] {
+    const id = this.resolve(workloadId);
+    return [...this.#endpoints].filter(([, state]) => state.workloadId === id).map(([key]) => key);
+  }
+
+  /** Workloads most like a vector, best first. */
+  nearest(vector: ArrayLike<number>, count: number): { workload: Workload; similarity: number }[] {
+    return [...this.#workloads.values()]
+      .map((state) => ({ state, similarity: similarityTo(state, vector) }))
+      .sort((a, b) => b.similarity - a.similarity || a.state.id - b.state.id)
+      .slice(0, count)
+      .map(({ state, similarity }) => ({ workload: describe(state), similarity }));
+  }
+
+  /** A name by a person; it stays whatever the workload does. @throws TG_FINGERPRINT_WORKLOAD */
+  label(workloadId: number, name: string): Workload {
+    const state = this.#known(workloadId);
+    state.name = name;
+    state.namedBy = 'user';
+    return describe(state);
+  }
+
+  /** Makes two workloads one; the first id stays. @throws TG_FINGERPRINT_WORKLOAD */
+  merge(intoId: number, fromId: number, nowMs: number): Workload {
+    const into = this.#known(intoId);
+    const from = this.#known(fromId);
+    if (into !== from) this.#merge(into, from, nowMs, 1);
+    return describe(into);
+  }
+
+  /** Moves endpoints out of their workloads into a new one. @throws TG_FINGERPRINT_WORKLOAD for an unknown endpoint */
+  split(endpointKeys: readonly string[], name: string, nowMs: number): Workload {
+    const states = endpointKeys.map((key) => {
+      const state = this.#endpoints.get(key);
+      if (state === undefined) throw fail('TG_FINGERPRINT_WORKLOAD', { workload: `of endpoint ${key}` });
+      return state;
+    });
+    const workload = this.#found(nowMs);
+    workload.name = name;
+    workload.namedBy = 'user';
+    for (const state of states) {
+      this.#workloads.get(state.workloadId)!.endpoints -= 1;
+      state.workloadId = workload.id;
+      workload.endpoints += 1;
+      workload.services.set(state.service, 0);
+    }
+    this.#event('split', workload.id, nowMs, `${name} was split off`, { endpoints: endpointKeys.length });
+    return describe(workload);
+  }
+
+  /** Events since the last call. */
+  takeEvents(): WorkloadEvent[] {
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+
+  snapshot(): RegistrySnapshot {
+    return writeSnapshot({
+      modelId: this.#options.modelId,
+      nextId: this.#nextId,
+      workloads: this.#workloads,
+      endpoints: this.#endpoints,
+      aliases: this.#aliases,
+    });
+  }
+
+  /**
+   * Takes over a snapshot: ids, names, endpoints and totals. Vectors of another model are dropped; the workloads
+   * learn new ones from their endpoints' next flows. @throws TG_FINGERPRINT_SNAPSHOT
+   */
+  restore(snapshot: unknown): void {
+    const state = readSnapshot(snapshot, this.#options.modelId);
+    this.#workloads.clear();
+    this.#endpoints.clear();
+    this.#aliases.clear();
+    for (const [id, workload] of state.workloads) this.#workloads.set(id, workload);
+    for (const [key, endpoint] of state.endpoints) this.#endpoints.set(key, endpoint);
+    for (const [from, into] of state.aliases) this.#aliases.set(from, into);
+    this.#nextId = state.nextId;
+    this.#lastMergeMs = 0;
+  }
+
+  #known(workloadId: number): WorkloadState {
+    const state = this.#workloads.get(this.resolve(workloadId));
+    if (state === undefined) throw fail('TG_FINGERPRINT_WORKLOAD', { workload: workloadId });
+    return state;
+  }
+
+  #assign(endpoint: EndpointSummary, nowMs: number): Assignment {
+    const unanswered =
+      endpoint.protocol === TCP &&
+      endpoint.reversePackets === 0 &&
+      endpoint.packets < endpoint.flows * UNANSWERED_PACKETS_PER_FLOW;
+    const service = unanswered ? UNANSWERED : serviceKey(endpoint);
+    const known = this.#endpoints.get(endpoint.key);
+    // An endpoint that answers for the first time is judged afresh.
+    const stays = known !== undefined && (known.service === service || unanswered);
+    if (stays) {
+      this.#endpoints.delete(endpoint.key);
+      this.#endpoints.set(endpoint.key, known);
+      known.lastMs = nowMs;
+      const state = this.#workloads.get(known.workloadId)!;
+      const score = state.flows > 0 ? similarityTo(state, endpoint.pooled) : 1;
+      this.#learn(state, endpoint, score, nowMs);
+      return { workloadId: state.id, score, isNew: false };
+    }
+    if (known !== undefined) this.#forget(endpoint.key, known);
+    const ruled = this.#rules.nameOf(endpoint);
+    const nearest = ruled === undefined ? this.#nearestFor(endpoint, service) : this.#named(ruled);
+    const state = nearest?.state ?? this.#found(nowMs);
+    const isNew = nearest === undefined;
+    const score = isNew ? 1 : similarityTo(state, endpoint.pooled);
+    if (ruled !== undefined && isNew) {
+      state.name = ruled;
+      state.namedBy = 'rule';
+    } else if (unanswered && isNew) {
+      state.name = 'unanswered tcp';
+    }
+    state.endpoints += 1;
+    this.#endpoints.set(endpoint.key, { workloadId: state.id, lastMs: nowMs, service });
+    if (unanswered) state.services.set(UNANSWERED, 0);
+    this.#learn(state, endpoint, score, nowMs);
+    if (isNew) {
+      const { name } = describe(state);
+      this.#event('new', state.id, nowMs, `new workload ${name}`, { endpoint: endpoint.key });
+    }
+    this.#trim();
+    return { workloadId: state.id, score, isNew };
+  }
+
+  #named(name: string): { state: WorkloadState } | undefined {
+    for (const state of this.#workloads.values())
+      if (state.namedBy === 'rule' && state.name === name) return { state };
+    return undefined;
+  }
+
+  /** The best workload that the endpoint is near enough to. */
+  #nearestFor(endpoint: EndpointSummary, service: string): { state: WorkloadState } | undefined {
+    const { joinSamePort, joinOtherPort, maxWorkloads } = this.#options;
+    const full = this.#workloads.size >= maxWorkloads;
+    let best: WorkloadState | undefined;
+    let bestMargin = Number.NEGATIVE_INFINITY;
+    for (const state of this.#workloads.values()) {
+      if (service === UNANSWERED || state.services.has(UNANSWERED)) {
+        if (service === UNANSWERED && state.services.has(UNANSWERED)) return { state };
+        continue;
+      }
+      const threshold = state.services.has(service) ? joinSamePort : joinOtherPort;
+      const margin = similarityTo(state, endpoint.pooled) - threshold;
+      if (margin <= bestMargin) continue;
+      best = state;
+      bestMargin = margin;
+    }
+    return best !== undefined && (bestMargin >= 0 || full) ? { state: best } : undefined;
+  }
+
+  #found(nowMs: number): WorkloadState {
+    const state = newWorkload(this.#nextId, nowMs);
+    this.#nextId += 1;
+    this.#workloads.set(state.id, state);
+    return state;
+  }
+
+  #learn(state: WorkloadState, endpoint: EndpointSummary, score: number, nowMs: number): void {
+    const silentMs = nowMs - state.lastSeenMs;
+    if (state.flows > 0 && silentMs >= this.#options.returnAfter)
+      this.#event('returned', state.id, nowMs, `${describe(state).name} is back`, { silentMs });
+    absorb(state, endpoint, nowMs);
+    const reading = observeDrift(
+      state.drift,
+      endpoint.sizeHistogram,
+      endpoint.reconstructionError,
+      1 - score,
+      endpoint.flows,
+    );
+    if (reading.changed) {
+      const { sizeDrift, errorRatio, distanceRise } = reading;
+      const details = { sizeDrift, errorRatio, distanceRise };
+      this.#event('changed', state.id, nowMs, `${describe(state).name} behaves differently`, details);
+    }
+  }
+
+  /** Agglomerative: the most similar mergeable pair first, until none is left. */
+  #mergeAlike(nowMs: number): void {
+    for (;;) {
+      let best: [WorkloadState, WorkloadState] | undefined;
+      let bestMargin = 0;
+      const states = [...this.#workloads.values()].filter((state) => state.namedBy === 'behaviour');
+      for (let i = 0; i < states.length; i += 1)
+        for (let j = i + 1; j < states.length; j += 1) {
+          const margin = this.#mergeMargin(states[i]!, states[j]!);
+          if (margin > bestMargin) {
+            best = [states[i]!, states[j]!];
+            bestMargin = margin;
+          }
+        }
+      if (best === undefined) return;
+      this.#merge(best[0], best[1], nowMs, cosine(best[0].sum, best[1].sum, FINGERPRINT_DIMENSIONS));
+    }
+  }
+
+  #mergeMargin(a: WorkloadState, b: WorkloadState): number {
+    if (a.services.has(UNANSWERED) !== b.services.has(UNANSWERED)) return 0;
+    let shared = false;
+    for (const service of a.services.keys()) shared ||= b.services.has(service);
+    const similarity = cosine(a.sum, b.sum, FINGERPRINT_DIMENSIONS);
+    // A merge cannot be undone by itself: it asks for more than joining does.
+    const { joinSamePort, joinOtherPort } = this.#options;
+    const threshold = shared ? (1 + joinSamePort) / 2 : (1 + joinOtherPort) / 2;
+    return similarity - threshold;
+  }
+
+  #merge(into: WorkloadState, from: WorkloadState, nowMs: number, similarity: number): void {
+    const name = describe(from).name;
+    mergeInto(into, from);
+    this.#workloads.delete(from.id);
+    this.#aliases.set(from.id, into.id);
+    for (const endpoint of this.#endpoints.values())
+      if (endpoint.workloadId === from.id) endpoint.workloadId = into.id;
+    const words = `${name} is now part of ${describe(into).name}`;
+    this.#event('merged', into.id, nowMs, words, { from: from.id, similarity });
+  }
+
+  #forget(key: string, endpoint: EndpointState): void {
+    this.#endpoints.delete(key);
+    this.#workloads.get(endpoint.workloadId)!.endpoints -= 1;
+  }
+
+  #trim(): void {
+    while (this.#endpoints.size > this.#options.maxEndpoints) {
+      const [key, endpoint] = this.#endpoints.entries().next().value!;
+      this.#forget(key, endpoint);
+    }
+  }
+
+  #event(
+    kind: WorkloadEventKind,
+    workloadId: number,
+    atMs: number,
+    words: string,
+    details: WorkloadEvent['details'],
+  ): void {
+    if (this.#events.length >= MAX_EVENTS) this.#events.shift();
+    this.#events.push({ kind, workloadId, atMs, words, details });
+  }
+}

@@ -1,0 +1,128 @@
+import { FINGERPRINT_DIMENSIONS } from '../../flow/columns.js';
+import { type DriftState, newDrift, sizeDriftOf } from './drift.js';
+import { behaviourWords, serviceName } from './naming.js';
+import type { EndpointSummary, Workload } from './types.js';
+import { cosine, unit } from './vectors.js';
+
+export const SIZE_HISTOGRAM_BINS = 32;
+/** Flows after which a centre forgets half of what it was. */
+const HALF_LIFE_FLOWS = 5000;
+
+export interface WorkloadState {
+  readonly id: number;
+  /** Empty = named by behaviour. */
+  name: string;
+  namedBy: Workload['namedBy'];
+  firstSeenMs: number;
+  lastSeenMs: number;
+  endpoints: number;
+  flows: number;
+  octets: number;
+  packets: number;
+  reverseOctets: number;
+  reversePackets: number;
+  durationMs: number;
+  /** Sum of fingerprints with decaying weight; its direction is the centre. */
+  sum: Float32Array;
+  /** `protocol/port` → flows seen on it. */
+  services: Map<string, number>;
+  drift: DriftState;
+}
+
+export const newWorkload = (id: number, nowMs: number): WorkloadState => ({
+  id,
+  name: '',
+  namedBy: 'behaviour',
+  firstSeenMs: nowMs,
+  lastSeenMs: nowMs,
+  endpoints: 0,
+  flows: 0,
+  octets: 0,
+  packets: 0,
+  reverseOctets: 0,
+  reversePackets: 0,
+  durationMs: 0,
+  sum: new Float32Array(FINGERPRINT_DIMENSIONS),
+  services: new Map(),
+  drift: newDrift(SIZE_HISTOGRAM_BINS),
+});
+
+/** The service an endpoint offers; endpoints of one service differ in address only. */
+export const serviceKey = (endpoint: EndpointSummary): string =>
+  endpoint.key.startsWith('ethernet/') || endpoint.key.startsWith('unparsed/')
+    ? endpoint.key
+    : `${endpoint.protocol}/${endpoint.port}`;
+
+export function absorb(workload: WorkloadState, endpoint: EndpointSummary, nowMs: number): void {
+  workload.lastSeenMs = Math.max(workload.lastSeenMs, nowMs);
+  workload.flows += endpoint.flows;
+  workload.octets += endpoint.octets;
+  workload.packets += endpoint.packets;
+  workload.reverseOctets += endpoint.reverseOctets;
+  workload.reversePackets += endpoint.reversePackets;
+  workload.durationMs += endpoint.durationMs;
+  const keep = 0.5 ** (endpoint.flows / HALF_LIFE_FLOWS);
+  for (let i = 0; i < FINGERPRINT_DIMENSIONS; i += 1)
+    workload.sum[i] = workload.sum[i]! * keep + endpoint.pooled[i]! * endpoint.flows;
+  const service = serviceKey(endpoint);
+  workload.services.set(service, (workload.services.get(service) ?? 0) + endpoint.flows);
+}
+
+/** Everything of `from` becomes part of `into`. */
+export function mergeInto(into: WorkloadState, from: WorkloadState): void {
+  into.firstSeenMs = Math.min(into.firstSeenMs, from.firstSeenMs);
+  into.lastSeenMs = Math.max(into.lastSeenMs, from.lastSeenMs);
+  into.endpoints += from.endpoints;
+  into.flows += from.flows;
+  into.octets += from.octets;
+  into.packets += from.packets;
+  into.reverseOctets += from.reverseOctets;
+  into.reversePackets += from.reversePackets;
+  into.durationMs += from.durationMs;
+  for (let i = 0; i < FINGERPRINT_DIMENSIONS; i += 1) into.sum[i]! += from.sum[i]!;
+  for (const [service, flows] of from.services)
+    into.services.set(service, (into.services.get(service) ?? 0) + flows);
+  for (let i = 0; i < SIZE_HISTOGRAM_BINS; i += 1) {
+    into.drift.slow[i]! += from.drift.slow[i]!;
+    into.drift.fast[i]! += from.drift.fast[i]!;
+  }
+}
+
+/** Similarity of an endpoint's mean vector to the workload's centre. */
+export const similarityTo = (workload: WorkloadState, vector: ArrayLike<number>): number =>
+  cosine(workload.sum, vector, FINGERPRINT_DIMENSIONS);
+
+function mainService(workload: WorkloadState): string {
+  let best = '';
+  let most = -1;
+  for (const [service, flows] of workload.services) {
+    if (flows <= most) continue;
+    best = service;
+    most = flows;
+  }
+  if (best.startsWith('ethernet/') || best.startsWith('unparsed/')) return serviceName(0, 0, best);
+  const [protocol, port] = best.split('/');
+  return serviceName(Number(protocol), Number(port));
+}
+
+/** What others see of a workload. */
+export function describe(workload: WorkloadState): Workload {
+  const service = mainService(workload);
+  return {
+    workloadId: workload.id,
+    name: workload.name || `${service} ${behaviourWords(workload)}`,
+    namedBy: workload.namedBy,
+    endpoints: workload.endpoints,
+    flows: workload.flows,
+    octets: workload.octets,
+    reverseOctets: workload.reverseOctets,
+    packets: workload.packets,
+    reversePackets: workload.reversePackets,
+    firstSeenMs: workload.firstSeenMs,
+    lastSeenMs: workload.lastSeenMs,
+    fingerprint: unit(workload.sum),
+    service,
+    reconstructionError: workload.drift.errorSlow,
+    sizeDrift: sizeDriftOf(workload.drift),
+  };
+}
