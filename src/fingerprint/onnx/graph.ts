@@ -153,6 +153,14 @@ export class GraphBuilder {
     return this.#emit('Clip', [a, this.scalar(-bound), this.scalar(bound)], a.shape);
   }
 
+  /** The first columns of a matrix; no gradient flows through it (it is only used on inputs). */
+  firstColumns(a: Value, columns: number): Value {
+    const name = this.#name();
+    const ends = [this.#integers([0]), this.#integers([columns]), this.#integers([1])];
+    this.#nodes.push({ op: 'Slice', inputs: [a.name, ...ends], outputs: [name], attributes: {} });
+    return { name, shape: [a.shape[0]!, columns] };
+  }
+
   /** The same value, behind which no gradient flows. */
   stopGradient(a: Value): Value {
     return this.#emit('Identity', [a], a.shape);

@@ -1,0 +1,49 @@
+/** A seeded generator (Marsaglia's xorshift128, 2003): the same seed gives the same training everywhere. */
+export class Random {
+  #x: number;
+  #y: number;
+  #z: number;
+  #w: number;
+
+  constructor(seed: number) {
+    this.#x = (seed ^ 0x2545f491) >>> 0;
+    this.#y = Math.imul(seed + 1, 0x9e3779b9) >>> 0;
+    this.#z = 0x6c078965;
+    this.#w = 0x1f123bb5;
+    for (let i = 0; i < 20; i += 1) this.bits();
+  }
+
+  /** 32 random bits. */
+  bits(): number {
+    const t = this.#x ^ (this.#x << 11);
+    this.#x = this.#y;
+    this.#y = this.#z;
+    this.#z = this.#w;
+    this.#w = (this.#w ^ (this.#w >>> 19) ^ t ^ (t >>> 8)) >>> 0;
+    return this.#w;
+  }
+
+  /** Uniform in [0, 1). */
+  uniform(): number {
+    return this.bits() / 2 ** 32;
+  }
+
+  /** Integer in [0, below). */
+  below(below: number): number {
+    return Math.floor(this.uniform() * below);
+  }
+
+  /** Standard normal (Box and Muller). */
+  normal(): number {
+    return Math.sqrt(-2 * Math.log(1 - this.uniform())) * Math.cos(2 * Math.PI * this.uniform());
+  }
+
+  /** In place. */
+  shuffle<Item>(items: Item[]): Item[] {
+    for (let i = items.length - 1; i > 0; i -= 1) {
+      const j = this.below(i + 1);
+      [items[i], items[j]] = [items[j]!, items[i]!];
+    }
+    return items;
+  }
+}
