@@ -82,7 +82,7 @@ struct tg_flow_key {
 	tg_u32 tunnel_id; /* VNI, GRE key, TEID; 0 none */
 	tg_u16 inner_vlan;
 	tg_u16 tunnel_kind; /* 0 none; else UDP port or IP protocol of the tunnel that was entered */
-};
+} __attribute__((aligned(8)));
 TG_STATIC_ASSERT(sizeof(struct tg_flow_key) == 48, "flow key layout");
 
 /* Why a delta record left the cache. */
@@ -148,7 +148,7 @@ struct tg_delta {
 	tg_u32 syn_tick;   /* entry only: when the SYN was seen */
 	tg_u32 entry_tick; /* entry only: when this residency (or its part after an export) began */
 	tg_u8 head[2][TG_HEAD_BYTES]; /* first payload bytes of each direction when configured, else zero */
-};
+} __attribute__((aligned(8)));
 TG_STATIC_ASSERT(sizeof(struct tg_delta) == 256, "delta record layout");
 TG_STATIC_ASSERT(__builtin_offsetof(struct tg_delta, size_bins) == 32, "line 0");
 TG_STATIC_ASSERT(__builtin_offsetof(struct tg_delta, iat_bins) == 64, "line 1");
@@ -188,8 +188,8 @@ struct tg_counters {
 #define TG_COUNTER_FIELD(name) tg_u64 name;
 	TG_COUNTERS(TG_COUNTER_FIELD)
 #undef TG_COUNTER_FIELD
-	tg_u64 unparsed[16]; /* by enum tg_unparsed; sums to kind_unparsed */
-};
+	tg_u64 unparsed[16];	/* by enum tg_unparsed; sums to kind_unparsed */
+} __attribute__((aligned(64))); /* no cache line belongs to two CPUs */
 
 /* Per CPU and interface: slot = cpu * TG_INTERFACE_SLOTS + (ifindex % TG_INTERFACE_SLOTS). */
 #define TG_INTERFACE_SLOTS 256
@@ -228,6 +228,7 @@ struct tg_cache_settings {
 	tg_u32 secret[TG_SECRET_WORDS];
 	tg_u8 size_lut[TG_SIZE_LUT];
 	tg_u8 head_bytes; /* payload bytes kept per direction, 0..TG_HEAD_BYTES */
+	tg_u8 tunnels;	  /* TG_TUNNEL_* that are entered, so that the flow is the inner one */
 };
 
 #endif

@@ -48,14 +48,14 @@ TG_INLINE void tg_count_packet(struct tg_counters *counters, const struct tg_pac
 /* Zeroes everything that a record adds; key, last times, `seen`, SYN state and steering stay. */
 TG_INLINE void tg_start_part(struct tg_delta *e, tg_u32 now)
 {
-	tg_u64 *words;
+	tg_u64_alias *words;
 
 	e->packets[0] = e->packets[1] = 0;
 	e->octets[0] = e->octets[1] = 0;
 	e->payload_count = 0;
-	words = (tg_u64 *)e->size_bins;
+	words = (tg_u64_alias *)e->size_bins;
 	words[0] = words[1] = words[2] = words[3] = 0;
-	words = (tg_u64 *)e->iat_bins;
+	words = (tg_u64_alias *)e->iat_bins;
 	words[0] = words[1] = words[2] = words[3] = words[4] = words[5] = words[6] = words[7] = 0;
 	e->ttl_min[0] = e->ttl_min[1] = 0xff;
 	e->ttl_max[0] = e->ttl_max[1] = 0;
@@ -63,7 +63,7 @@ TG_INLINE void tg_start_part(struct tg_delta *e, tg_u32 now)
 	e->window_max[0] = e->window_max[1] = 0;
 	e->rtt_tick = 0;
 	e->entry_tick = now;
-	words = (tg_u64 *)e->head;
+	words = (tg_u64_alias *)e->head;
 	words[0] = words[1] = words[2] = words[3] = 0;
 }
 
@@ -80,7 +80,7 @@ TG_INLINE void tg_apply(struct tg_delta *e, const struct tg_packet *packet, tg_u
 			const volatile struct tg_cache_settings *settings)
 {
 	tg_u32 d = packet->direction & 1;
-	tg_u64 *flags = (tg_u64 *)e->flag_counts[d];
+	tg_u64_alias *flags = (tg_u64_alias *)e->flag_counts[d];
 	tg_u32 lut = packet->octets >> 4;
 
 	if (e->seen & (1 << d))

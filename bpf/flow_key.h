@@ -13,13 +13,17 @@
 #define TG_UNROLL
 #endif
 
+/* Structures are also read and written as words. */
+typedef tg_u32 __attribute__((may_alias)) tg_u32_alias;
+typedef tg_u64 __attribute__((may_alias)) tg_u64_alias;
+
 /*
  * Keyed universal hash of a flow key: NH of UMAC (RFC 4418 section 5.2.2) over six pairs of 32-bit words,
  * then a multiplicative finaliser. An attacker who does not know the secret cannot aim at one set.
  */
 TG_INLINE tg_u64 tg_hash(const struct tg_flow_key *key, const volatile tg_u32 *secret)
 {
-	const tg_u32 *w = (const tg_u32 *)key;
+	const tg_u32_alias *w = (const tg_u32_alias *)key;
 	tg_u64 h = 0;
 	int i;
 
@@ -51,7 +55,7 @@ TG_INLINE tg_u8 tg_iat_bin(tg_u32 ticks)
 
 TG_INLINE int tg_key_equal(const struct tg_flow_key *a, const struct tg_flow_key *b)
 {
-	const tg_u64 *x = (const tg_u64 *)a, *y = (const tg_u64 *)b;
+	const tg_u64_alias *x = (const tg_u64_alias *)a, *y = (const tg_u64_alias *)b;
 
 	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4]) |
 		(x[5] ^ y[5])) == 0;

@@ -3,14 +3,14 @@
  * Bytes of a frame -> flow key, direction and header facts. One source for the kernel (clang -target bpf) and
  * for user space (replay, tests, fuzzing). No maps, no helpers, no allocation.
  *
- *   struct tg_frame frame = { data, data_end, wire_octets };
+ *   struct tg_frame frame = { data, data_end, wire_octets, tunnels };
  *   struct tg_packet packet;
- *   tg_parse(&frame, &packet);       always fills packet: what cannot be read becomes a TG_KIND_UNPARSED key
+ *   tg_parse(context, &frame, &packet);   always fills packet: what cannot be read becomes TG_KIND_UNPARSED
  *
- * Verifier notes: offsets live in `struct tg_cursor` and are clamped before they are added to `data`, because
- * the verifier forgets a bound that it cannot see on the same path; the loops over extension headers and TCP
- * options are in functions of their own that keep their state behind a volatile pointer, so that each
- * iteration starts from "unknown" and the verifier converges at once instead of exploring every path.
+ * Two ways lead through it. The quick one takes what nearly every packet is (up to two VLAN tags, IPv4
+ * without options, IPv6 without extension headers, whole TCP segments without SYN, UDP, ESP) in one straight
+ * line; all else goes to parse_slow.h, a state machine that the verifier sees once, as a function of its own.
+ * Both give the same answer to the same bytes, which a test asserts.
  */
 #ifndef TIDEGATE_PARSE_H
 #define TIDEGATE_PARSE_H
@@ -22,22 +22,42 @@
 #define TG_ETHERTYPE_VLAN 0x8100
 #define TG_ETHERTYPE_QINQ 0x88a8
 #define TG_ETHERTYPE_QINQ_OLD 0x9100
+#define TG_ETHERTYPE_MPLS 0x8847
+#define TG_ETHERTYPE_MPLS_MULTICAST 0x8848
+#define TG_ETHERTYPE_PPPOE 0x8864
+#define TG_ETHERTYPE_TEB 0x6558 /* transparent Ethernet bridging: a whole frame follows */
 
 #define TG_PROTOCOL_ICMP 1
+#define TG_PROTOCOL_IPIP 4
 #define TG_PROTOCOL_TCP 6
 #define TG_PROTOCOL_UDP 17
+#define TG_PROTOCOL_IPV6 41
+#define TG_PROTOCOL_GRE 47
+#define TG_PROTOCOL_ESP 50
 #define TG_PROTOCOL_ICMPV6 58
 #define TG_PROTOCOL_NO_NEXT 59
 #define TG_PROTOCOL_SCTP 132
 #define TG_PROTOCOL_UDPLITE 136
 
-/* IPv6 extension headers that are walked, RFC 8200 section 4, RFC 4302, RFC 7401, RFC 5533 */
+/* IPv6 extension headers that are walked, RFC 8200 section 4, RFC 4302, RFC 6275 */
 #define TG_EXT_HOP_BY_HOP 0
 #define TG_EXT_ROUTING 43
 #define TG_EXT_FRAGMENT 44
 #define TG_EXT_AUTHENTICATION 51
 #define TG_EXT_DESTINATION 60
 #define TG_EXT_MOBILITY 135
+
+/* UDP destination ports of tunnels: RFC 7348, RFC 8926, 3GPP TS 29.281 */
+#define TG_PORT_VXLAN 4789
+#define TG_PORT_GENEVE 6081
+#define TG_PORT_GTPU 2152
+
+/* Which tunnels are entered, so that the flow is the inner one; bits of tg_frame.tunnels. */
+#define TG_TUNNEL_VXLAN 0x01
+#define TG_TUNNEL_GENEVE 0x02
+#define TG_TUNNEL_GTPU 0x04
+#define TG_TUNNEL_GRE 0x08
+#define TG_TUNNEL_IP 0x10 /* IPv4 or IPv6 in IPv4 or IPv6 */
 
 #define TG_MAX_EXTENSIONS 8
 #define TG_MAX_OFFSET 4096 /* no header that matters begins further into a frame */
@@ -52,18 +72,34 @@ struct tg_frame {
 	const tg_u8 *data;
 	const tg_u8 *data_end;
 	tg_u32 wire_octets;
+	tg_u32 tunnels; /* TG_TUNNEL_* */
 };
 
 enum tg_fragment { TG_FRAGMENT_NONE = 0, TG_FRAGMENT_FIRST = 1, TG_FRAGMENT_LATER = 2 };
+
+/* Where the slow way stands. It lives in the packet, behind the pointer that a global function gets, because
+ * what the verifier cannot know it does not try to follow: the loop then converges at once. */
+struct tg_cursor {
+	tg_u32 offset;
+	tg_u32 network; /* offset of the IP header */
+	tg_u32 end;	/* offset where the IP packet ends, by its own word */
+	tg_u16 ethertype;
+	tg_u8 stage;
+	tg_u8 next; /* protocol of the header at offset */
+	tg_u8 tags;
+	tg_u8 extensions;
+	tg_u8 depth;
+	tg_u8 labels;
+};
 
 struct tg_packet {
 	struct tg_flow_key key;
 	tg_u32 octets;	       /* IP total length; frame length for non-IP and unparsed */
 	tg_u32 fragment_id;    /* identification, with `fragment` != NONE */
 	tg_u16 payload;	       /* transport payload length, 0 when there is no transport header */
+	tg_u16 payload_offset; /* from the start of the frame; meaningful when payload > 0 */
 	tg_u16 window;	       /* TCP */
 	tg_u16 mss;	       /* TCP SYN option, 0 absent */
-	tg_u16 payload_offset; /* from the start of the frame; meaningful when payload > 0 */
 	tg_u8 window_scale;    /* TCP SYN option + 1, 0 absent */
 	tg_u8 direction;       /* 0 lower -> upper, 1 upper -> lower */
 	tg_u8 flags;	       /* TCP flags byte */
@@ -72,174 +108,63 @@ struct tg_packet {
 	tg_u8 fragment; /* enum tg_fragment */
 	tg_u8 is_tcp;
 	tg_u8 unparsed; /* enum tg_unparsed */
+	tg_u8 source[16], destination[16];
+	struct tg_cursor cursor;
 };
 
-/* Mutable parsing state, also the argument of the functions that loop. */
-struct tg_cursor {
-	tg_u32 offset;
-	tg_u32 fragment_id;
-	tg_u8 next;	/* protocol of the header at offset */
-	tg_u8 fragment; /* enum tg_fragment */
-	tg_u8 error;	/* enum tg_unparsed */
-	tg_u8 window_scale;
-	tg_u16 mss;
-};
+/*
+ * Packet bytes lie at any address. x86 and arm64 load them in one go; told that they are bytes, clang's BPF
+ * back end would put every number together one octet at a time, which costs more than the rest of the parser.
+ */
+#ifdef __bpf__
+typedef tg_u16 tg_u16_unaligned;
+typedef tg_u32 tg_u32_unaligned;
+typedef tg_u64 tg_u64_unaligned;
+#else
+typedef tg_u16 __attribute__((aligned(1), may_alias)) tg_u16_unaligned;
+typedef tg_u32 __attribute__((aligned(1), may_alias)) tg_u32_unaligned;
+typedef tg_u64 __attribute__((aligned(1), may_alias)) tg_u64_unaligned;
+#endif
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define TG_BE16(x) __builtin_bswap16(x)
+#define TG_BE32(x) __builtin_bswap32(x)
+#define TG_BE64(x) __builtin_bswap64(x)
+#else
+#error "the packed words below are laid out for little-endian machines"
+#endif
 
 TG_INLINE tg_u16 tg_load16(const tg_u8 *p)
 {
-	return (tg_u16)(p[0] << 8 | p[1]);
+	return TG_BE16(*(const tg_u16_unaligned *)p);
 }
 
 TG_INLINE tg_u32 tg_load32(const tg_u8 *p)
 {
-	return (tg_u32)p[0] << 24 | (tg_u32)p[1] << 16 | (tg_u32)p[2] << 8 | p[3];
+	return TG_BE32(*(const tg_u32_unaligned *)p);
 }
 
-/* The bytes at an offset, or 0 when fewer than `need` are readable. */
-TG_INLINE const tg_u8 *tg_at(const tg_u8 *data, const tg_u8 *data_end, tg_u32 offset, tg_u32 need)
-{
-	const tg_u8 *p;
-
-	if (offset > TG_MAX_OFFSET)
-		return 0;
-	p = data + offset;
-	if (p + need > data_end)
-		return 0;
-	return p;
-}
-
-/* Walks IPv6 extension headers from cursor->offset; stops at the first header that is none of them. */
-TG_INLINE void tg_walk_extensions(const tg_u8 *data, const tg_u8 *data_end, volatile struct tg_cursor *cursor)
-{
-	int i;
-
-	for (i = 0; i < TG_MAX_EXTENSIONS; i++) {
-		tg_u8 next = cursor->next;
-		tg_u32 offset = cursor->offset;
-		const tg_u8 *p;
-
-		switch (next) {
-		case TG_EXT_HOP_BY_HOP:
-		case TG_EXT_ROUTING:
-		case TG_EXT_DESTINATION:
-		case TG_EXT_MOBILITY:
-		case TG_EXT_AUTHENTICATION:
-		case TG_EXT_FRAGMENT:
-			break;
-		default:
-			return;
-		}
-		p = tg_at(data, data_end, offset, 8);
-		if (!p) {
-			cursor->error = TG_UNPARSED_SHORT_EXTENSION;
-			return;
-		}
-		cursor->next = p[0];
-		if (next == TG_EXT_FRAGMENT) {
-			tg_u16 where = tg_load16(p + 2);
-
-			cursor->offset = offset + 8;
-			cursor->fragment_id = tg_load32(p + 4);
-			if (where & 0xfff8) {
-				cursor->fragment = TG_FRAGMENT_LATER;
-				return;
-			}
-			/* An atomic fragment (RFC 6946) is a whole packet. */
-			if (where & 1)
-				cursor->fragment = TG_FRAGMENT_FIRST;
-		} else if (next == TG_EXT_AUTHENTICATION) {
-			cursor->offset = offset + ((tg_u32)p[1] + 2) * 4;
-		} else {
-			cursor->offset = offset + ((tg_u32)p[1] + 1) * 8;
-		}
-	}
-	cursor->error = TG_UNPARSED_DEEP_EXTENSION;
-}
-
-/* Reads MSS and window scale (RFC 9293, RFC 7323) of a SYN; cursor->offset = first option. */
-TG_INLINE void tg_read_syn_options(const tg_u8 *data, const tg_u8 *data_end, tg_u32 end,
-				   volatile struct tg_cursor *cursor)
-{
-	int i;
-
-	for (i = 0; i < 16; i++) {
-		tg_u32 offset = cursor->offset;
-		/* Three octets are the window scale option, the shortest that matters at the very end. */
-		const tg_u8 *p = tg_at(data, data_end, offset, 3);
-
-		if (!p || offset + 3 > end || p[0] == 0)
-			return;
-		if (p[0] == 1) {
-			cursor->offset = offset + 1;
-			continue;
-		}
-		if (p[1] < 2)
-			return;
-		cursor->offset = offset + p[1];
-		if (p[0] == 3 && p[1] == 3) {
-			cursor->window_scale = (p[2] > 14 ? 14 : p[2]) + 1;
-		} else if (p[0] == 2 && p[1] == 4 && offset + 4 <= end) {
-			p = tg_at(data, data_end, offset, 4);
-			if (p)
-				cursor->mss = tg_load16(p + 2);
-		}
-	}
-}
-
-#ifdef __bpf__
-/* Global functions are verified once, on their own; they take the context and derive the packet again. */
-struct xdp_md;
-int tg_walk_extensions_slow(struct xdp_md *context, struct tg_cursor *cursor);
-int tg_read_syn_options_slow(struct xdp_md *context, struct tg_cursor *cursor, unsigned int end);
-#endif
-
-TG_INLINE void tg_map_ipv4(tg_u8 *address, const tg_u8 *p)
-{
-	tg_u32 *words = (tg_u32 *)address;
-
-	words[0] = 0;
-	words[1] = 0;
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	words[2] = 0xffff0000;
-#else
-	words[2] = 0x0000ffff;
-#endif
-	__builtin_memcpy(&words[3], p, 4);
-}
-
-/* Canonical order by (address, port), most significant byte first: any flow has one key in both directions.
+/* Eight packed words of a packet, from `octets` on: written whole, because stores of single octets are dear.
  */
-TG_INLINE void tg_canonical(struct tg_packet *packet, const tg_u8 *source, const tg_u8 *destination,
-			    tg_u16 sport, tg_u16 dport)
+TG_INLINE void tg_store_facts(struct tg_packet *packet, tg_u32 octets, tg_u32 payload, tg_u32 payload_offset,
+			      tg_u16 window, tg_u8 direction, tg_u8 flags, tg_u8 ttl, tg_u8 tos, tg_u8 is_tcp)
 {
-	const tg_u64 *s = (const tg_u64 *)source, *d = (const tg_u64 *)destination;
-	tg_u64 s0 = __builtin_bswap64(s[0]), s1 = __builtin_bswap64(s[1]);
-	tg_u64 d0 = __builtin_bswap64(d[0]), d1 = __builtin_bswap64(d[1]);
-	int upper = s0 != d0 ? s0 > d0 : s1 != d1 ? s1 > d1 : sport > dport;
-	tg_u64 *lower_out = (tg_u64 *)packet->key.lower_address,
-	       *upper_out = (tg_u64 *)packet->key.upper_address;
+	tg_u64_alias *words = (tg_u64_alias *)&packet->octets;
 
-	packet->direction = upper;
-	lower_out[0] = upper ? d[0] : s[0];
-	lower_out[1] = upper ? d[1] : s[1];
-	upper_out[0] = upper ? s[0] : d[0];
-	upper_out[1] = upper ? s[1] : d[1];
-	packet->key.lower_port = upper ? dport : sport;
-	packet->key.upper_port = upper ? sport : dport;
+	words[0] = octets;
+	words[1] = payload | (tg_u64)payload_offset << 16 | (tg_u64)window << 32;
+	words[2] = (tg_u64)direction << 8 | (tg_u64)flags << 16 | (tg_u64)ttl << 24 | (tg_u64)tos << 32 |
+		   (tg_u64)is_tcp << 48;
 }
 
-/* ICMP has no ports: the request's type and code stand on the requester's side, so that an answer is the same
- * flow. */
-TG_INLINE void tg_icmp_ports(tg_u8 protocol, tg_u8 type, tg_u8 code, tg_u16 *sport, tg_u16 *dport)
+/* The last two words of a key. */
+TG_INLINE void tg_store_key_tail(struct tg_flow_key *key, tg_u16 lower_port, tg_u16 upper_port,
+				 tg_u8 protocol, tg_u8 kind, tg_u16 vlan, tg_u16 inner_vlan)
 {
-	tg_u8 request = 0;
+	tg_u64_alias *words = (tg_u64_alias *)key;
 
-	if (protocol == TG_PROTOCOL_ICMP)
-		request = type == 0 ? 8 : type == 14 ? 13 : type == 16 ? 15 : type == 18 ? 17 : 0;
-	else
-		request = type == 129 ? 128 : 0;
-	*sport = request ? 0 : (tg_u16)(type << 8 | code);
-	*dport = request ? (tg_u16)(request << 8 | code) : 0;
+	words[4] = lower_port | (tg_u64)upper_port << 16 | (tg_u64)protocol << 32 | (tg_u64)kind << 40 |
+		   (tg_u64)vlan << 48;
+	words[5] = (tg_u64)inner_vlan << 32;
 }
 
 TG_INLINE void tg_unparsed(struct tg_packet *packet, const struct tg_frame *frame, tg_u8 reason,
@@ -262,186 +187,169 @@ TG_INLINE void tg_unparsed(struct tg_packet *packet, const struct tg_frame *fram
 	packet->fragment = TG_FRAGMENT_NONE;
 }
 
-/*
- * From the network header on. `context` is passed to the looping functions in the kernel and ignored
- * elsewhere. Lying lengths: an IP total length that is impossible for the frame is replaced by what the wire
- * carried.
- */
-TG_INLINE void tg_parse_network(void *context, const struct tg_frame *frame, struct tg_packet *packet,
-				tg_u16 ethertype, tg_u32 offset)
+#include "parse_slow.h"
+
+/* A UDP port behind which a tunnel may be that is to be entered. */
+TG_INLINE int tg_is_tunnel_port(tg_u16 port, tg_u32 tunnels)
 {
-	const tg_u8 *data = frame->data, *data_end = frame->data_end;
-	struct tg_cursor cursor = {};
-	tg_u8 source[16] __attribute__((aligned(8))), destination[16] __attribute__((aligned(8)));
-	tg_u32 total, available, header, transport;
-	tg_u16 sport = 0, dport = 0;
-	const tg_u8 *p;
-
-	available = frame->wire_octets > offset ? frame->wire_octets - offset : 0;
-	if (ethertype == TG_ETHERTYPE_IPV4) {
-		tg_u16 where;
-
-		p = tg_at(data, data_end, offset, 20);
-		if (!p)
-			return tg_unparsed(packet, frame, TG_UNPARSED_SHORT_IP, ethertype);
-		header = (p[0] & 15) * 4;
-		if ((p[0] >> 4) != 4 || header < 20)
-			return tg_unparsed(packet, frame, TG_UNPARSED_BAD_IP_HEADER, ethertype);
-		total = tg_load16(p + 2);
-		if (total < header || total > available)
-			total = available;
-		where = tg_load16(p + 6);
-		if (where & 0x1fff)
-			cursor.fragment = TG_FRAGMENT_LATER;
-		else if (where & 0x2000)
-			cursor.fragment = TG_FRAGMENT_FIRST;
-		cursor.fragment_id = tg_load16(p + 4);
-		cursor.next = p[9];
-		packet->tos = p[1];
-		packet->ttl = p[8];
-		packet->key.kind = TG_KIND_IPV4;
-		tg_map_ipv4(source, p + 12);
-		tg_map_ipv4(destination, p + 16);
-		transport = offset + header;
-	} else {
-		p = tg_at(data, data_end, offset, 40);
-		if (!p)
-			return tg_unparsed(packet, frame, TG_UNPARSED_SHORT_IP, ethertype);
-		if ((p[0] >> 4) != 6)
-			return tg_unparsed(packet, frame, TG_UNPARSED_BAD_IP_HEADER, ethertype);
-		total = (tg_u32)tg_load16(p + 4) + 40;
-		if (total == 40 || total > available)
-			total = available;
-		cursor.next = p[6];
-		packet->tos = (tg_u8)(p[0] << 4 | p[1] >> 4);
-		packet->ttl = p[7];
-		packet->key.kind = TG_KIND_IPV6;
-		__builtin_memcpy(source, p + 8, 16);
-		__builtin_memcpy(destination, p + 24, 16);
-		transport = offset + 40;
-		switch (cursor.next) {
-		case TG_EXT_HOP_BY_HOP:
-		case TG_EXT_ROUTING:
-		case TG_EXT_DESTINATION:
-		case TG_EXT_MOBILITY:
-		case TG_EXT_AUTHENTICATION:
-		case TG_EXT_FRAGMENT:
-			cursor.offset = transport;
-#ifdef __bpf__
-			tg_walk_extensions_slow(context, &cursor);
-#else
-			(void)context;
-			tg_walk_extensions(data, data_end, &cursor);
-#endif
-			if (cursor.error)
-				return tg_unparsed(packet, frame, cursor.error, ethertype);
-			transport = cursor.offset;
-		}
-	}
-
-	packet->octets = total;
-	packet->fragment = cursor.fragment;
-	packet->fragment_id = cursor.fragment_id;
-	packet->key.protocol = cursor.next;
-	header = 0;
-	if (cursor.fragment != TG_FRAGMENT_LATER) {
-		switch (cursor.next) {
-		case TG_PROTOCOL_TCP:
-			p = tg_at(data, data_end, transport, 20);
-			if (!p)
-				return tg_unparsed(packet, frame, TG_UNPARSED_SHORT_TRANSPORT, ethertype);
-			header = (p[12] >> 4) * 4;
-			if (header < 20)
-				return tg_unparsed(packet, frame, TG_UNPARSED_BAD_TCP_HEADER, ethertype);
-			sport = tg_load16(p);
-			dport = tg_load16(p + 2);
-			packet->is_tcp = 1;
-			packet->flags = p[13];
-			packet->window = tg_load16(p + 14);
-			if ((packet->flags & TG_TCP_SYN) && header > 20) {
-				cursor.offset = transport + 20;
-#ifdef __bpf__
-				tg_read_syn_options_slow(context, &cursor, transport + header);
-#else
-				tg_read_syn_options(data, data_end, transport + header, &cursor);
-#endif
-				packet->mss = cursor.mss;
-				packet->window_scale = cursor.window_scale;
-			}
-			break;
-		case TG_PROTOCOL_UDP:
-		case TG_PROTOCOL_UDPLITE:
-			p = tg_at(data, data_end, transport, 8);
-			if (!p)
-				return tg_unparsed(packet, frame, TG_UNPARSED_SHORT_TRANSPORT, ethertype);
-			header = 8;
-			sport = tg_load16(p);
-			dport = tg_load16(p + 2);
-			break;
-		case TG_PROTOCOL_SCTP:
-			p = tg_at(data, data_end, transport, 12);
-			if (!p)
-				return tg_unparsed(packet, frame, TG_UNPARSED_SHORT_TRANSPORT, ethertype);
-			header = 12;
-			sport = tg_load16(p);
-			dport = tg_load16(p + 2);
-			break;
-		case TG_PROTOCOL_ICMP:
-		case TG_PROTOCOL_ICMPV6:
-			p = tg_at(data, data_end, transport, 4);
-			if (!p)
-				return tg_unparsed(packet, frame, TG_UNPARSED_SHORT_TRANSPORT, ethertype);
-			header = 4;
-			tg_icmp_ports(cursor.next, p[0], p[1], &sport, &dport);
-			break;
-		default:
-			break;
-		}
-		if (header && offset + total > transport + header) {
-			tg_u32 payload = offset + total - transport - header;
-
-			packet->payload = payload > 0xffff ? 0xffff : (tg_u16)payload;
-			packet->payload_offset = (tg_u16)(transport + header);
-		}
-	}
-	tg_canonical(packet, source, destination, sport, dport);
+	return ((tunnels & TG_TUNNEL_VXLAN) && port == TG_PORT_VXLAN) ||
+	       ((tunnels & TG_TUNNEL_GENEVE) && port == TG_PORT_GENEVE) ||
+	       ((tunnels & TG_TUNNEL_GTPU) && port == TG_PORT_GTPU);
 }
+
+#define TG_RAW16(x) TG_BE16(x) /* a constant as it lies in a packet */
+
+TG_INLINE int tg_is_vlan(tg_u16 raw)
+{
+	return raw == TG_RAW16(TG_ETHERTYPE_VLAN) || raw == TG_RAW16(TG_ETHERTYPE_QINQ) ||
+	       raw == TG_RAW16(TG_ETHERTYPE_QINQ_OLD);
+}
+
+/*
+ * The transport header at p, `length` octets of IP payload from there. Returns 0 when it needs the slow way.
+ * Canonical order by (address, port), most significant octet first: any flow has one key in both directions.
+ */
+TG_INLINE int tg_quick_transport(const struct tg_frame *frame, const tg_u8 *p, tg_u8 protocol, tg_u32 length,
+				 tg_u16 *sport, tg_u16 *dport, tg_u32 *header, tg_u16 *window, tg_u8 *flags)
+{
+	*sport = *dport = *window = 0;
+	*flags = 0;
+	*header = 0;
+	if (protocol == TG_PROTOCOL_TCP) {
+		if (p + 20 > frame->data_end)
+			return 0;
+		*header = (p[12] >> 4) * 4;
+		*flags = p[13];
+		if (*header < 20 || *header > length || (*flags & TG_TCP_SYN))
+			return 0;
+		*window = tg_load16(p + 14);
+	} else if (protocol == TG_PROTOCOL_UDP) {
+		if (p + 8 > frame->data_end || length < 8)
+			return 0;
+		*header = 8;
+	} else {
+		return protocol == TG_PROTOCOL_ESP;
+	}
+	*sport = tg_load16(p);
+	*dport = tg_load16(p + 2);
+	return protocol != TG_PROTOCOL_UDP || !tg_is_tunnel_port(*dport, frame->tunnels);
+}
+
+/* Returns 0 when the frame needs the slow way; what it wrote until then does not matter. */
+TG_INLINE int tg_parse_quick(const struct tg_frame *frame, struct tg_packet *packet)
+{
+	tg_u64_alias *key = (tg_u64_alias *)&packet->key;
+	const tg_u8 *p = frame->data, *end = frame->data_end;
+	tg_u32 offset = 14, total, header;
+	tg_u16 type, vlan = 0, inner = 0, sport, dport, window;
+	tg_u8 protocol, flags, direction;
+
+	if (p + 14 > end)
+		return 0;
+	type = *(const tg_u16_unaligned *)(p + 12);
+	if (tg_is_vlan(type)) {
+		if (p + 18 > end)
+			return 0;
+		vlan = tg_load16(p + 14) & 0x0fff;
+		type = *(const tg_u16_unaligned *)(p + 16);
+		offset = 18;
+		if (tg_is_vlan(type)) {
+			if (p + 22 > end)
+				return 0;
+			inner = tg_load16(p + 18) & 0x0fff;
+			type = *(const tg_u16_unaligned *)(p + 20);
+			offset = 22;
+		}
+	}
+	p += offset;
+	if (type == TG_RAW16(TG_ETHERTYPE_IPV4)) {
+		tg_u64 source, destination, swap;
+
+		if (p + 20 > end || p[0] != 0x45 || (*(const tg_u16_unaligned *)(p + 6) & TG_RAW16(0x3fff)))
+			return 0;
+		total = tg_load16(p + 2);
+		if (total < 20 || total + offset > frame->wire_octets)
+			return 0;
+		protocol = p[9];
+		if (!tg_quick_transport(frame, p + 20, protocol, total - 20, &sport, &dport, &header, &window,
+					&flags))
+			return 0;
+		source = *(const tg_u32_unaligned *)(p + 12);
+		destination = *(const tg_u32_unaligned *)(p + 16);
+		/* (address, port) as one number; the sign of the difference is the direction. */
+		direction = (tg_u8)((((tg_u64)TG_BE32((tg_u32)destination) << 16 | dport) -
+				     ((tg_u64)TG_BE32((tg_u32)source) << 16 | sport)) >>
+				    63);
+		swap = (source ^ destination) & -(tg_u64)direction;
+		key[0] = key[2] = 0;
+		key[1] = (source ^ swap) << 32 | 0xffff0000;
+		key[3] = (destination ^ swap) << 32 | 0xffff0000;
+		header = header ? header + 20 : total;
+		tg_store_facts(packet, total, total - header, offset + header, window, direction, flags, p[8],
+			       p[1], protocol == TG_PROTOCOL_TCP);
+	} else if (type == TG_RAW16(TG_ETHERTYPE_IPV6)) {
+		const tg_u64_unaligned *s = (const tg_u64_unaligned *)(p + 8), *d = s + 2;
+		tg_u64 s0, s1, d0, d1;
+
+		if (p + 40 > end || (p[0] >> 4) != 6)
+			return 0;
+		total = (tg_u32)tg_load16(p + 4) + 40;
+		if (total == 40 || total + offset > frame->wire_octets)
+			return 0;
+		protocol = p[6];
+		if (!tg_quick_transport(frame, p + 40, protocol, total - 40, &sport, &dport, &header, &window,
+					&flags))
+			return 0;
+		s0 = TG_BE64(s[0]);
+		s1 = TG_BE64(s[1]);
+		d0 = TG_BE64(d[0]);
+		d1 = TG_BE64(d[1]);
+		direction = s0 != d0 ? s0 > d0 : s1 != d1 ? s1 > d1 : sport > dport;
+		if (direction) {
+			key[0] = d[0];
+			key[1] = d[1];
+			key[2] = s[0];
+			key[3] = s[1];
+		} else {
+			key[0] = s[0];
+			key[1] = s[1];
+			key[2] = d[0];
+			key[3] = d[1];
+		}
+		header = header ? header + 40 : total;
+		tg_store_facts(packet, total, total - header, offset + header, window, direction, flags, p[7],
+			       (tg_u8)(p[0] << 4 | p[1] >> 4), protocol == TG_PROTOCOL_TCP);
+	} else {
+		return 0;
+	}
+	{
+		tg_u16 swap = (tg_u16)((sport ^ dport) & -(tg_u16)direction);
+
+		tg_store_key_tail(&packet->key, sport ^ swap, dport ^ swap, protocol,
+				  type == TG_RAW16(TG_ETHERTYPE_IPV4) ? TG_KIND_IPV4 : TG_KIND_IPV6, vlan,
+				  inner);
+	}
+	return 1;
+}
+
+#ifdef __bpf__
+/* Defined by the programs: tg_parse_frame for their own context. A global function, verified once on its own.
+ */
+struct xdp_md;
+int tg_parse_slow(struct xdp_md *context, struct tg_packet *packet);
+#endif
 
 /* An Ethernet frame. In the kernel `context` is the XDP context. */
 TG_INLINE void tg_parse(void *context, const struct tg_frame *frame, struct tg_packet *packet)
 {
-	const tg_u8 *p = tg_at(frame->data, frame->data_end, 0, 14);
-	tg_u32 offset = 14;
-	tg_u16 ethertype;
-	int i;
-
-	__builtin_memset(packet, 0, sizeof(*packet));
-	if (!p)
-		return tg_unparsed(packet, frame, TG_UNPARSED_SHORT_ETHERNET, 0);
-	ethertype = tg_load16(p + 12);
-	TG_UNROLL
-	for (i = 0; i < 2; i++) {
-		tg_u16 tag;
-
-		if (ethertype != TG_ETHERTYPE_VLAN && ethertype != TG_ETHERTYPE_QINQ &&
-		    ethertype != TG_ETHERTYPE_QINQ_OLD)
-			break;
-		p = tg_at(frame->data, frame->data_end, offset, 4);
-		if (!p)
-			return tg_unparsed(packet, frame, TG_UNPARSED_SHORT_VLAN, ethertype);
-		tag = tg_load16(p) & 0x0fff;
-		if (i == 0)
-			packet->key.vlan = tag;
-		else
-			packet->key.inner_vlan = tag;
-		ethertype = tg_load16(p + 2);
-		offset += 4;
-	}
-	if (ethertype == TG_ETHERTYPE_IPV4 || ethertype == TG_ETHERTYPE_IPV6)
-		return tg_parse_network(context, frame, packet, ethertype, offset);
-	packet->key.kind = TG_KIND_NON_IP;
-	packet->key.lower_port = ethertype < 0x0600 ? 0 : ethertype; /* below: an IEEE 802.3 length */
-	packet->octets = frame->wire_octets;
+	if (tg_parse_quick(frame, packet))
+		return;
+#ifdef __bpf__
+	tg_parse_slow(context, packet);
+#else
+	(void)context;
+	tg_parse_frame(frame, packet);
+#endif
 }
 
 #endif

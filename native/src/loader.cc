@@ -326,6 +326,13 @@ int Loader::program_fd(const char *name) const
 	return bpf_program__fd(bpf_object__find_program_by_name(object_, name));
 }
 
+int Loader::map_fd(const char *name) const
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(object_, name);
+
+	return map ? bpf_map__fd(map) : -ENOENT;
+}
+
 uint64_t Loader::CacheResidentPackets() const
 {
 	uint64_t packets = 0;

@@ -92,6 +92,7 @@ class Loader
 	uint64_t CacheResidentPackets() const; // counted entry by entry
 	tg_cpu_state CpuState(uint32_t cpu) const;
 	int program_fd(const char *name) const;
+	int map_fd(const char *name) const;
 
       private:
 	BpfError RunOnEachCpu(const char *program, uint32_t first, uint32_t count, uint32_t *ran);

@@ -1,0 +1,147 @@
+// Runs the programs of bench/packet/bench.bpf.c over a trace and measures the CPU time of each run.
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <sched.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <vector>
+
+#include <bpf/bpf.h>
+
+#include "addon.h"
+#include "bpf_error.h"
+#include "loader.h"
+#include "options.h"
+#include "ring_reader.h"
+
+namespace tidegate
+{
+
+namespace
+{
+double ThreadCpuNs()
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
+} // namespace
+
+class PacketBench : public Napi::ObjectWrap<PacketBench>
+{
+      public:
+	static Napi::Function Define(Napi::Env env)
+	{
+		return DefineClass(env, "PacketBench",
+				   {
+				       InstanceMethod<&PacketBench::SetTrace>("setTrace"),
+				       InstanceMethod<&PacketBench::Run>("run"),
+				   });
+	}
+
+	// new PacketBench(options): like the meter's, with `cpu`, the one that everything runs on.
+	explicit PacketBench(const Napi::CallbackInfo &info) : Napi::ObjectWrap<PacketBench>(info)
+	{
+		Napi::Object options = info[0].As<Napi::Object>();
+		LoaderOptions loader;
+
+		loader.object_path = StringOption(options, "objectPath");
+		loader.settings = CacheSettings(options);
+		loader.idle_ticks = U32Option(options, "idleTicks");
+		loader.sweep_period_ns = 1000000000;
+		loader.sweep_slice = 1;
+		loader.sweep_per_batch = U32Option(options, "sweepPerBatch");
+		loader.clock_packets = U32Option(options, "clockPackets");
+		loader.ring_bytes = U32Option(options, "ringBytes");
+		cpu_ = U32Option(options, "cpu");
+		BpfError failure = loader_.Load(loader);
+		int error = failure ? 0 : ring_.Open(loader_.ring_fd(cpu_), loader.ring_bytes);
+
+		if (error)
+			failure = BpfError{error, "map a ring buffer", ""};
+		if (failure)
+			ThrowBpfError(info.Env(), failure);
+	}
+
+	~PacketBench() override
+	{
+		if (trace_)
+			munmap(trace_, trace_bytes_);
+	}
+
+      private:
+	// setTrace(Uint32Array of TRACE_PACKETS flow numbers below 2^24)
+	void SetTrace(const Napi::CallbackInfo &info)
+	{
+		Napi::Uint32Array flows = info[0].As<Napi::Uint32Array>();
+
+		if (!trace_) {
+			trace_bytes_ = flows.ElementLength() * sizeof(uint64_t);
+			void *memory = mmap(nullptr, trace_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED,
+					    loader_.map_fd("trace"), 0);
+
+			if (memory == MAP_FAILED)
+				return ThrowBpfError(info.Env(), BpfError{errno, "map the trace", ""});
+			trace_ = static_cast<uint64_t *>(memory);
+		}
+		for (size_t i = 0; i < trace_bytes_ / sizeof(uint64_t); i++)
+			trace_[i] = flows[i];
+	}
+
+	// run(program, frame, packets) -> {cpuNs, exports, lost}: CPU time of this thread, the system call
+	// included. The ring is emptied afterwards, outside the measured time.
+	Napi::Value Run(const Napi::CallbackInfo &info)
+	{
+		std::string program = info[0].As<Napi::String>();
+		Napi::Uint8Array frame = info[1].As<Napi::Uint8Array>();
+		uint32_t packets = info[2].As<Napi::Number>().Uint32Value();
+		Napi::Object result = Napi::Object::New(info.Env());
+		tg_counters before = loader_.Counters();
+		cpu_set_t was, one;
+		uint8_t out[256];
+		LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame.Data(), .data_out = out,
+			    .data_size_in = static_cast<__u32>(frame.ByteLength()),
+			    .data_size_out = sizeof(out), .repeat = static_cast<int>(packets));
+
+		CPU_ZERO(&one);
+		CPU_SET(cpu_, &one);
+		sched_getaffinity(0, sizeof(was), &was);
+		sched_setaffinity(0, sizeof(one), &one);
+		double start = ThreadCpuNs();
+		int status = bpf_prog_test_run_opts(loader_.program_fd(program.c_str()), &run);
+		double end = ThreadCpuNs();
+
+		sched_setaffinity(0, sizeof(was), &was);
+		if (status || run.retval != 1 /* XDP_DROP */) {
+			ThrowBpfError(info.Env(), BpfError{status ? errno : EIO, "run " + program, ""});
+			return info.Env().Undefined();
+		}
+		tg_counters after = loader_.Counters();
+		uint64_t drained = 0;
+
+		while (size_t count = ring_.Take(batch_.data(), batch_.size()))
+			drained += count;
+		ring_.Commit();
+		result.Set("cpuNs", end - start);
+		result.Set("exports", static_cast<double>(after.exported_records - before.exported_records));
+		result.Set("drained", static_cast<double>(drained));
+		result.Set("lost", static_cast<double>(after.ring_lost_records - before.ring_lost_records));
+		return result;
+	}
+
+	Loader loader_;
+	RingReader ring_;
+	std::vector<tg_delta> batch_ = std::vector<tg_delta>(1024);
+	uint64_t *trace_ = nullptr;
+	size_t trace_bytes_ = 0;
+	uint32_t cpu_ = 0;
+};
+
+void InitPacketBench(Napi::Env env, Napi::Object exports)
+{
+	exports.Set("PacketBench", PacketBench::Define(env));
+}
+
+} // namespace tidegate
