@@ -12,8 +12,19 @@ export {
   type Refusal,
   type Verification,
 } from './actuator.js';
+export { type ApplierOptions, type ApplyReport, PlanApplier, type PlanPreview } from './applier.js';
+export { type ActuateConfig, actuateConfig } from './config.js';
 export { DryRunActuator } from './dry-run.js';
+export { ExecActuator, type ExecOptions } from './exec.js';
 export { FileJournal } from './file-journal.js';
+export {
+  type Breach,
+  breachesOf,
+  Guard,
+  type GuardLimits,
+  type GuardOptions,
+  type GuardReading,
+} from './guard.js';
 export { HtbActuator, type HtbOptions } from './htb.js';
 export {
   type Journal,
@@ -25,5 +36,7 @@ export {
 } from './journal.js';
 export { FileLease } from './lease.js';
 export type { ActuatedLink, EndpointsOf, ServiceEndpoint } from './link.js';
+export { type BlackoutWindow, type Policy, reasonsAgainst, shareMoved } from './policy.js';
 export { type LinkWeights, RouteActuator, type RouteOptions } from './route.js';
 export { StepActuator } from './step-actuator.js';
+export { signatureOf, WebhookActuator, type WebhookOptions } from './webhook.js';

@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import { messageOf } from '../base/errors.js';
+import { parseDurationMs } from '../base/units.js';
+
+const duration = z.union([z.string(), z.number()]).transform((text, context) => {
+  try {
+    return parseDurationMs(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: messageOf(error) });
+    return z.NEVER;
+  }
+});
+
+const clock = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'expected a time such as "22:30"');
+
+/** What may be done to the world, by whom, and when it is undone. `{}` = dry-run, recommendations only. */
+export const actuateConfig = z.strictObject({
+  mode: z.enum(['observe', 'recommend', 'approve', 'automatic']).default('recommend'),
+  /** In the order in which they act. */
+  actuators: z.array(z.enum(['dry-run', 'route', 'htb', 'webhook', 'exec'])).default(['dry-run']),
+  maxChangesPerHour: z.int().positive().default(120),
+  /** Largest part of a workload's new flows that one plan may move, 0..1. */
+  maxShareMoved: z.number().min(0).max(1).default(1),
+  /** Daily windows, UTC, in which nothing is applied. */
+  blackout: z.array(z.strictObject({ from: clock, until: clock })).default([]),
+  /** Names of workloads that never move. */
+  pinned: z.array(z.string()).default([]),
+  /** Replace root qdiscs that somebody else configured. */
+  replaceQdisc: z.boolean().default(false),
+  webhook: z
+    .strictObject({
+      url: z.url(),
+      secret: z.string().min(16, 'at least 16 characters'),
+      timeout: duration.prefault('10s'),
+      retries: z.int().min(0).max(10).default(4),
+    })
+    .optional(),
+  exec: z
+    .strictObject({
+      command: z.tuple([z.string()], z.string()),
+      timeout: duration.prefault('30s'),
+    })
+    .optional(),
+  guard: z
+    .strictObject({
+      lossRatio: z.number().min(0).max(1).default(0.01),
+      queueDrops: z.int().min(0).default(100),
+      rtt: duration.prefault('500ms'),
+      utilisation: z.number().positive().default(0.98),
+      consecutive: z.int().positive().default(3),
+      watch: duration.prefault('10m'),
+      holdOff: duration.prefault('1m'),
+      maxHoldOff: duration.prefault('1h'),
+    })
+    .prefault({}),
+});
+
+export type ActuateConfig = z.infer<typeof actuateConfig>;
