@@ -15,7 +15,7 @@ const LEVEL = {
   plan: 7,
   actuate: 8,
   telemetry: 8,
-  config: 9,
+  config: 9.5,
   pipeline: 9,
   lab: 9,
   api: 10,

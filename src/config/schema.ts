@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { durationSetting, rateSetting } from '../base/settings.js';
+import { durationSetting, rateSetting, sizeSetting } from '../base/settings.js';
 import { captureConfig } from '../capture/config.js';
+import { fingerprintConfig } from '../fingerprint/index.js';
 import { labConfig } from '../lab/config.js';
 import { storeConfig } from '../store/config.js';
 
@@ -11,6 +12,8 @@ const linkConfig = z.strictObject({
   interface: z.string().min(1).max(15),
   netns: z.string().optional(),
   network: z.enum(['private', 'public']),
+  /** Whether traffic may be planned over it; the inside of the gateway is no way out. */
+  wayOut: z.boolean().default(true),
   capacity: rateSetting,
   /** Tariff of the price book that its traffic is billed by. */
   tariff: z.string().default('free'),
@@ -36,6 +39,23 @@ const cycleConfig = z.strictObject({
   memoryGiBPerGbps: z.number().nonnegative().default(4),
 });
 
+/** What a plan may use and must keep. */
+const planConfig = z.strictObject({
+  /** A price book of one's own; absent = the one that ships with Tidegate. */
+  priceBook: z.string().optional(),
+  /** Links are filled to this share at most. */
+  maximumUtilisation: z.number().gt(0).max(1).default(0.8),
+  /** What a minute in which some demand finds no room is worth, in dollars. */
+  violationUsdPerMinute: z.number().nonnegative().default(1),
+  /** Demand is provided for up to this quantile of its forecast. */
+  sizingQuantile: z.number().gt(0).lt(1).default(0.95),
+  /** Capacity of the own hosts behind the gateway. */
+  privateCpuCores: z.number().nonnegative().default(16),
+  privateMemory: sizeSetting.prefault('64GiB'),
+  /** Instance of the price book that is rented when the own hosts do not suffice. */
+  instance: z.string().default('m5.large'),
+});
+
 /** The whole configuration of a gateway; `{}` parses to the embedded defaults. */
 export const gatewayConfig = z.strictObject({
   gateway: z
@@ -48,6 +68,8 @@ export const gatewayConfig = z.strictObject({
   capture: captureConfig.prefault({}),
   store: storeConfig.prefault({}),
   cycle: cycleConfig.prefault({}),
+  fingerprint: fingerprintConfig.prefault({}),
+  plan: planConfig.prefault({}),
   lab: labConfig.prefault({}),
 });
 

@@ -1,0 +1,55 @@
+import { type Command, Option } from 'commander';
+import { loadConfig } from '../../config/load.js';
+import { gatewayConfig } from '../../config/schema.js';
+import { Gateway } from '../../gateway.js';
+import { createLogger } from '../../telemetry/log.js';
+import type { CliContext, OutputFormat } from '../context.js';
+import { outputOption, positiveSeconds } from '../options.js';
+import { printFinal, watch } from '../run-gateway.js';
+
+interface RunFlags {
+  readonly config?: string;
+  readonly interface?: string;
+  readonly seconds?: number;
+  readonly dataDirectory?: string;
+  readonly name?: string;
+  readonly output: OutputFormat;
+}
+
+/** `tidegate run`: meters real NICs, observe-only. */
+export function register(program: Command, context: CliContext): void {
+  program
+    .command('run')
+    .description('run the gateway on real interfaces; observes, changes nothing')
+    .option('-c, --config <file>', 'YAML configuration')
+    .option('-i, --interface <names>', 'comma-separated interfaces to watch')
+    .addOption(new Option('-s, --seconds <seconds>', 'end by itself').argParser(positiveSeconds))
+    .option('--data-directory <directory>', 'where history is kept')
+    .option('--name <gateway>', 'name of this gateway')
+    .addOption(outputOption(['table', 'json']))
+    .action(async (flags: RunFlags) => {
+      const { config } = loadConfig(gatewayConfig, {
+        file: flags.config,
+        environment: process.env,
+        flags: {
+          gateway: flags.name,
+          dataDirectory: flags.dataDirectory,
+          'capture.interfaces': flags.interface?.split(',').map((name) => ({ name: name.trim() })),
+        },
+      });
+      const quiet = context.interactive && flags.output === 'table';
+      const logger = createLogger({
+        level: quiet ? 'error' : config.logLevel,
+        pretty: process.stderr.isTTY === true,
+      });
+      const gateway = new Gateway({ config, mode: 'observe', logger });
+      await gateway.start();
+      try {
+        await watch(context, gateway, { seconds: flags.seconds, output: flags.output });
+        await gateway.settle();
+        printFinal(context, gateway.status(), flags.output);
+      } finally {
+        await gateway.stop();
+      }
+    });
+}

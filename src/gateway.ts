@@ -1,0 +1,388 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { Piscina } from 'piscina';
+import { type ActuationPlan, type Actuator, DryRunActuator, FileJournal } from './actuate/index.js';
+import { ApiServer } from './api/server.js';
+import type { Component } from './base/component.js';
+import { defineErrors, messageOf } from './base/errors.js';
+import { childLogger, type Logger } from './base/logger.js';
+import { workerFile } from './base/worker-file.js';
+import { XdpSource } from './capture/xdp.js';
+import { removeRuntimeFile, runDirectory, writeRuntimeFile } from './config/runtime-file.js';
+import type { GatewayConfig } from './config/schema.js';
+import { FingerprintEncoder, WorkloadRegistry } from './fingerprint/index.js';
+import { ForecastPool } from './forecast/index.js';
+import { PlanningCycle } from './pipeline/cycle.js';
+import { Ingest } from './pipeline/ingest.js';
+import type { IngestWorkerData } from './pipeline/ingest-worker.js';
+import { LinkPrices } from './pipeline/link-prices.js';
+import { actuationOf, nextChange } from './pipeline/plan-words.js';
+import { RateMeter } from './pipeline/rate-meter.js';
+import { balanceOf, type GatewayStatus, type WorkloadStatus } from './pipeline/status.js';
+import { WorkloadKeeper } from './pipeline/workload-keeper.js';
+import { Planner } from './plan/index.js';
+import { PriceBook } from './pricing/index.js';
+import { type BlockOptions, Store } from './store/index.js';
+
+const fail = defineErrors({
+  TG_GATEWAY_NO_INTERFACE: {
+    message: 'no interface to watch',
+    hint: 'name one with --interface, or run `tidegate lab`',
+    exitCode: 2,
+  },
+});
+
+export interface GatewayOptions {
+  readonly config: GatewayConfig;
+  readonly mode: GatewayStatus['mode'];
+  readonly logger: Logger;
+}
+
+const QUANTILES = [0.5, 0.9, 0.95, 0.99, 0.995];
+const KEEP_EVERY_MS = 10_000;
+const DRAIN_MS = 60_000;
+/** Store and reader need so long, beyond the timeouts, until a packet is in the rollups. */
+const SETTLE_MS = 1_500;
+
+/**
+ * A gateway: the composition root, and the only file that knows all the rooms. `start` brings it up from the store
+ * to the packets; `stop` takes it down from the packets to the store, so that what was seen is stored.
+ */
+export class Gateway implements Component {
+  readonly #options: GatewayOptions;
+  readonly #startedMs = Date.now();
+  readonly #store: Store;
+  readonly #source: XdpSource;
+  readonly #forecasts: ForecastPool;
+  readonly #planner: Planner;
+  readonly #prices: PriceBook;
+  readonly #actuator: Actuator;
+  readonly #journal: FileJournal;
+  readonly #api: ApiServer;
+  readonly #rate = new RateMeter();
+  #workloadRates: ReadonlyMap<number, number> = new Map();
+  #registry: WorkloadRegistry | undefined;
+  #keeper: WorkloadKeeper | undefined;
+  #ingest: Ingest | undefined;
+  #cycle: PlanningCycle | undefined;
+  #pool: Piscina | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #started: Component[] = [];
+
+  constructor(options: GatewayOptions) {
+    const { config, logger } = options;
+    const named = [...config.capture.interfaces];
+    for (const link of config.links) {
+      if (!named.some((i) => i.name === link.interface && i.netns === link.netns)) {
+        named.push({ name: link.interface, ...(link.netns === undefined ? {} : { netns: link.netns }) });
+      }
+    }
+    if (named.length === 0) throw fail('TG_GATEWAY_NO_INTERFACE');
+    this.#options = options;
+    this.#prices = PriceBook.load(config.plan.priceBook);
+    for (const link of config.links) this.#prices.tariff(link.tariff);
+    this.#store = new Store({
+      config: config.store,
+      dataDirectory: config.dataDirectory,
+      gateway: config.gateway,
+      logger: childLogger(logger, 'store'),
+    });
+    this.#source = new XdpSource(
+      {
+        interfaces: named,
+        mode: config.capture.mode,
+        idleTimeoutMs: config.capture.idleTimeout,
+        activeTimeoutMs: config.capture.activeTimeout,
+        cacheEntries: config.capture.cacheEntries,
+        ringBytes: config.capture.ring,
+        maxFlows: config.capture.maxFlows,
+        batchMs: config.capture.batchAge,
+      },
+      undefined,
+      childLogger(logger, 'capture'),
+    );
+    this.#forecasts = new ForecastPool({ logger: childLogger(logger, 'forecast') });
+    this.#planner = new Planner({ logger: childLogger(logger, 'plan') });
+    this.#actuator = new DryRunActuator();
+    this.#journal = new FileJournal(join(config.dataDirectory, 'journal.jsonl'));
+    this.#api = new ApiServer({
+      socket: this.#socket,
+      status: () => this.status(),
+      notReady: () => (this.#store.ready ? {} : { store: 'ClickHouse does not answer' }),
+    });
+  }
+
+  get #socket(): string {
+    return join(runDirectory(), `${this.#options.config.gateway}.sock`);
+  }
+
+  async start(): Promise<void> {
+    const { config, logger } = this.#options;
+    mkdirSync(config.dataDirectory, { recursive: true, mode: 0o700 });
+    mkdirSync(runDirectory(), { recursive: true });
+    try {
+      await this.#up(this.#store);
+      await this.#up(this.#forecasts);
+      await this.#up(this.#planner);
+      const encoder = await FingerprintEncoder.load(config.fingerprint.model);
+      const registry = new WorkloadRegistry({ ...config.fingerprint, modelId: encoder.info.id });
+      this.#registry = registry;
+      this.#restoreRegistry(registry);
+      this.#keeper = new WorkloadKeeper(this.#store.client, config.gateway, registry, encoder.info.id);
+      // The ingest needs the interfaces' numbers, which are known once the source is attached; batches that come
+      // before are impossible because nothing has been handed over yet.
+      await this.#up(this.#source);
+      this.#ingest = this.#makeIngest(registry);
+      await this.#up(this.#ingest);
+      this.#cycle = this.#makeCycle(registry);
+      if (config.cycle.enabled) await this.#up(this.#cycle);
+      await this.#up(this.#api);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+    this.#timer = setInterval(() => void this.#keep(), KEEP_EVERY_MS);
+    writeRuntimeFile({
+      gateway: config.gateway,
+      pid: process.pid,
+      startedMs: this.#startedMs,
+      dataDirectory: config.dataDirectory,
+      store: this.#store.endpoint(),
+      api: { socket: this.#socket },
+    });
+    logger.info({ gateway: config.gateway, mode: this.#options.mode }, 'gateway running');
+  }
+
+  /** Everything that was seen is in the store, or counted, when this resolves. */
+  async stop(): Promise<void> {
+    const { logger, config } = this.#options;
+    clearInterval(this.#timer);
+    removeRuntimeFile(config.gateway);
+    await this.settle();
+    for (const component of this.#started.splice(0).reverse()) {
+      try {
+        await component.stop();
+      } catch (error) {
+        logger.error({ err: error, reason: messageOf(error) }, 'a component did not stop in order');
+      }
+    }
+    await this.#pool?.destroy();
+  }
+
+  /** Stops metering and waits until what was seen is stored, as far as the store answers. */
+  async settle(): Promise<void> {
+    const { logger } = this.#options;
+    if (!this.#started.includes(this.#source)) return;
+    await this.#source.stop();
+    await this.#ingest
+      ?.drain(DRAIN_MS)
+      .catch((error: unknown) => logger.error({ reason: messageOf(error) }, 'not drained'));
+    if (!(await this.#store.writer.drain(DRAIN_MS))) {
+      logger.warn(
+        { frames: this.#store.writer.counters().spoolFrames },
+        'records stay in the spool for the next start',
+      );
+    }
+    await this.#keep();
+  }
+
+  /** Forecasts and plans now, whatever the clock says. */
+  async planNow(): Promise<void> {
+    await this.#cycle?.runOnce(Date.now());
+  }
+
+  status(): GatewayStatus {
+    const { config, mode } = this.#options;
+    // From the end of the way to its beginning: a packet may be counted late, never twice.
+    const writer = this.#store.writer.counters();
+    const ingest = this.#ingest?.counters();
+    const source = this.#source.counters();
+    const writerLost = writer.lost.reduce((sum, loss) => sum + loss.packets, 0);
+    const lost = [...source.lost, ...(ingest?.lost ?? []), ...writer.lost].filter((loss) => loss.packets > 0);
+    const [packetsPerSecond = 0, octetsPerSecond = 0] = this.#rate.update(performance.now(), [
+      source.seenPackets,
+      source.seenOctets,
+    ]);
+    const state = this.#cycle?.state;
+    const interfaces = this.#source.interfaces();
+    return {
+      gateway: config.gateway,
+      mode,
+      startedMs: this.#startedMs,
+      nowMs: Date.now(),
+      interfaces: interfaces.map((i) => ({ ...i, linkId: this.#linkOf(i.name)?.linkId ?? i.name })),
+      packets: balanceOf(
+        source.seenPackets,
+        writer.storedPackets,
+        { ...source.resident, spool: writer.spooledPackets - writer.storedPackets - writerLost },
+        lost,
+      ),
+      rate: { packetsPerSecond, bitsPerSecond: octetsPerSecond * 8 },
+      flows: { active: source.activeFlows, records: source.flowRecords },
+      records: { written: writer.storedRecords },
+      workloads: this.#workloads(),
+      forecasts: state?.forecasts ?? 0,
+      plan: state?.plan
+        ? {
+            id: state.plan.id,
+            costUsd: state.plan.costUsd,
+            doNothingUsd: state.plan.doNothingUsd,
+            createdMs: state.plan.createdMs,
+            next: nextChange(state.plan, Date.now(), (id) => this.#nameOf(id)),
+          }
+        : null,
+      store: { kind: this.#store.kind, reachable: writer.reachable, spoolBytes: writer.spoolBytes },
+      warnings: interfaces.flatMap((i) =>
+        i.mode === 'generic' ? [`${i.name} is in generic mode: ${i.reason ?? ''}`] : [],
+      ),
+    };
+  }
+
+  async #up(component: Component): Promise<void> {
+    await component.start();
+    this.#started.push(component);
+  }
+
+  #linkOf(interfaceName: string): GatewayConfig['links'][number] | undefined {
+    return this.#options.config.links.find((link) => link.interface === interfaceName);
+  }
+
+  #nameOf(workloadId: number): string {
+    return (
+      this.#registry?.workloads().find((w) => w.workloadId === workloadId)?.name ?? `workload ${workloadId}`
+    );
+  }
+
+  #workloads(): WorkloadStatus[] {
+    return (this.#registry?.workloads() ?? [])
+      .map((w) => ({
+        workloadId: w.workloadId,
+        name: w.name,
+        rateBps: this.#workloadRates.get(w.workloadId) ?? 0,
+        flows: w.flows,
+      }))
+      .sort((a, b) => b.rateBps - a.rateBps || b.flows - a.flows);
+  }
+
+  #makeIngest(registry: WorkloadRegistry): Ingest {
+    const { config, logger } = this.#options;
+    const links: Record<number, BlockOptions['links'][number]> = {};
+    for (const { index, name } of this.#source.interfaces()) {
+      const link = this.#linkOf(name);
+      // A NIC that no link describes is watched all the same; it counts as a public way named after itself.
+      links[index] = link
+        ? { linkId: link.linkId, network: link.network }
+        : { linkId: name, network: 'public' };
+    }
+    const workerData: IngestWorkerData = {
+      ...(config.fingerprint.model === undefined ? {} : { modelPath: config.fingerprint.model }),
+      block: { gateway: config.gateway, links },
+    };
+    this.#pool = new Piscina({
+      filename: workerFile(import.meta.url, './pipeline/ingest-worker'),
+      minThreads: 1,
+      maxThreads: 1,
+      idleTimeout: 600_000,
+      workerData,
+    });
+    return new Ingest({
+      source: this.#source,
+      pool: this.#pool,
+      registry,
+      writer: this.#store.writer,
+      logger: childLogger(logger, 'ingest'),
+    });
+  }
+
+  #makeCycle(registry: WorkloadRegistry): PlanningCycle {
+    const { config, logger } = this.#options;
+    const { cycle, plan, capture } = config;
+    const instance = this.#prices.instance(plan.instance);
+    const prices = new LinkPrices(this.#store.client, config.gateway, this.#prices, config.links);
+    return new PlanningCycle({
+      client: this.#store.client,
+      forecasts: this.#forecasts,
+      planner: this.#planner,
+      links: () => prices.planLinks(Date.now()),
+      nameOf: (id) => registry.workloads().find((w) => w.workloadId === id)?.name ?? `workload ${id}`,
+      onPlan: async (made) => {
+        await this.#applyDry(actuationOf(made, (id) => this.#nameOf(id)));
+      },
+      gateway: config.gateway,
+      logger: childLogger(logger, 'cycle'),
+      settings: {
+        everyMs: cycle.every,
+        stepMs: cycle.step,
+        seasonsMs: cycle.seasons,
+        horizonMs: cycle.horizon,
+        historyMs: cycle.history,
+        lagMs:
+          capture.activeTimeout +
+          Math.min(capture.activeTimeout, capture.idleTimeout) / 2 +
+          capture.batchAge +
+          SETTLE_MS,
+        ...(cycle.models ? { models: cycle.models } : {}),
+        quantiles: QUANTILES,
+        sizingQuantile: plan.sizingQuantile,
+        coefficients: { cpuCoresPerGbps: cycle.cpuCoresPerGbps, memoryGiBPerGbps: cycle.memoryGiBPerGbps },
+        goals: {
+          maximumUtilisation: plan.maximumUtilisation,
+          violationUsdPerMinute: plan.violationUsdPerMinute,
+        },
+        hosts: {
+          privateCpuCores: plan.privateCpuCores,
+          privateMemoryBytes: plan.privateMemory,
+          instance: {
+            instanceId: instance.instanceId,
+            cpuCores: instance.cpuCores,
+            memoryBytes: instance.memoryGiB * 2 ** 30,
+            usdPerHour: instance.usdPerHour,
+          },
+        },
+      },
+    });
+  }
+
+  /** Journals what the plan would change now. Nothing is moved: the actuator is dry-run. */
+  async #applyDry(plan: ActuationPlan): Promise<void> {
+    await this.#actuator.apply(plan, this.#journal);
+  }
+
+  get #registryFile(): string {
+    return join(this.#options.config.dataDirectory, 'workloads.json');
+  }
+
+  #restoreRegistry(registry: WorkloadRegistry): void {
+    let text: string;
+    try {
+      text = readFileSync(this.#registryFile, 'utf8');
+    } catch {
+      return; // the first start
+    }
+    try {
+      registry.restore(JSON.parse(text));
+    } catch (error) {
+      this.#options.logger.warn(
+        { file: this.#registryFile, reason: messageOf(error) },
+        'workloads are learnt anew',
+      );
+    }
+  }
+
+  /** Writes down what would be missed after a crash: workloads in the store and in a file. */
+  async #keep(): Promise<void> {
+    const registry = this.#registry;
+    if (!registry) return;
+    try {
+      writeFileSync(`${this.#registryFile}.new`, JSON.stringify(registry.snapshot()), { mode: 0o600 });
+      renameSync(`${this.#registryFile}.new`, this.#registryFile);
+      this.#workloadRates = (await this.#keeper?.keep(Date.now())) ?? this.#workloadRates;
+    } catch (error) {
+      this.#options.logger.warn(
+        { reason: messageOf(error) },
+        'workloads could not be written down; trying again',
+      );
+    }
+  }
+}

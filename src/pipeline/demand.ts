@@ -1,0 +1,81 @@
+import { type Forecast, type ResourceCoefficients, resourceNeeds } from '../forecast/index.js';
+import type { Period, WorkloadDemand } from '../plan/index.js';
+
+/** What is known of a workload besides its forecasts. */
+export interface WorkloadFacts {
+  readonly workloadId: number;
+  readonly name: string;
+  /** Its rate over the last steps, bit/s, the larger direction: a plan never provides less. */
+  readonly currentBps: number;
+  /** Link → share of its recent octets. */
+  readonly shares: Readonly<Record<string, number>>;
+}
+
+/** At most so many periods: enough to follow a day, few enough to solve in well under a second. */
+const MAXIMUM_PERIODS = 12;
+
+/** Cuts a horizon into equal periods that are whole steps long. */
+export function periodsOf(startMs: number, stepMs: number, steps: number): Period[] {
+  const stepsEach = Math.max(1, Math.ceil(steps / MAXIMUM_PERIODS));
+  const periods: Period[] = [];
+  for (let first = 0; first < steps; first += stepsEach) {
+    const count = Math.min(stepsEach, steps - first);
+    periods.push({ startMs: startMs + first * stepMs, durationMs: count * stepMs });
+  }
+  return periods;
+}
+
+/** One value a period out of a path over the horizon. */
+function perPeriod(
+  path: Float64Array,
+  periods: readonly Period[],
+  startMs: number,
+  stepMs: number,
+  reduce: (values: Float64Array) => number,
+): number[] {
+  return periods.map((period) => {
+    const from = Math.round((period.startMs - startMs) / stepMs);
+    return reduce(path.subarray(from, from + Math.round(period.durationMs / stepMs)));
+  });
+}
+
+const mean = (values: Float64Array): number =>
+  values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+const maximum = (values: Float64Array): number => values.reduce((top, value) => Math.max(top, value), 0);
+
+const pathAt = (forecast: Forecast, q: number): Float64Array =>
+  forecast.quantiles.find((path) => path.q >= q)?.values ??
+  forecast.quantiles.at(-1)?.values ??
+  forecast.median;
+
+/**
+ * A workload's demand for the planner: billed by the expected rate outwards, sized by a high quantile of the busier
+ * direction and never below what it uses now. CPU and memory follow the sized rate by configured coefficients.
+ */
+export function demandOf(
+  facts: WorkloadFacts,
+  out: Forecast,
+  inbound: Forecast | undefined,
+  periods: readonly Period[],
+  sizingQuantile: number,
+  coefficients: ResourceCoefficients,
+): WorkloadDemand {
+  const { startMs, stepMs } = out;
+  const medianBps = perPeriod(out.median, periods, startMs, stepMs, mean);
+  const sized = [out, ...(inbound ? [inbound] : [])].map((forecast) =>
+    perPeriod(pathAt(forecast, sizingQuantile), periods, startMs, stepMs, maximum),
+  );
+  const peakBps = medianBps.map((median, t) =>
+    Math.max(median, ...sized.map((row) => row[t] ?? 0), t === 0 ? facts.currentBps : 0),
+  );
+  const needs = resourceNeeds(Float64Array.from(peakBps), coefficients);
+  return {
+    workloadId: facts.workloadId,
+    name: facts.name,
+    medianBps,
+    peakBps,
+    cpuCores: [...needs.cpuCores],
+    memoryBytes: [...needs.memoryBytes],
+    currentShares: facts.shares,
+  };
+}

@@ -1,0 +1,95 @@
+import type { Forecast, SeriesHistory } from '../forecast/index.js';
+import type { Plan } from '../plan/index.js';
+import type { StoreClient } from '../store/index.js';
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+const workloadOf = (seriesId: string): number => Number(seriesId.split('/')[1] ?? 0);
+
+/** Keeps forecasts with the mix that made them. */
+export async function insertForecasts(
+  client: StoreClient,
+  gateway: string,
+  forecasts: readonly Forecast[],
+): Promise<void> {
+  await client.insertRows(
+    'forecasts',
+    forecasts.map((f) => ({
+      created: iso(f.createdMs),
+      gateway,
+      seriesId: f.seriesId,
+      workloadId: workloadOf(f.seriesId),
+      signal: f.signal,
+      start: iso(f.startMs),
+      stepMs: f.stepMs,
+      median: [...f.median],
+      levels: f.quantiles.map((path) => path.q),
+      quantiles: f.quantiles.map((path) => [...path.values]),
+      mix: JSON.stringify(f.mix),
+      members: JSON.stringify(f.failures),
+      historySteps: f.historySteps,
+      relativeToSeasonalNaive: f.relativeToSeasonalNaive,
+      coverageP90: f.coverage.p90,
+      coverageP99: f.coverage.p99,
+      status: f.status,
+      refusal: f.refusal === undefined ? '' : `${f.refusal.code}: ${f.refusal.reason}`,
+    })),
+  );
+}
+
+/** Keeps a plan, whole, beside the numbers that are asked for most. */
+export async function insertPlan(client: StoreClient, plan: Plan): Promise<void> {
+  await client.insertRows('plans', [
+    {
+      created: iso(plan.createdMs),
+      gateway: plan.gateway,
+      planId: plan.id,
+      expires: iso(plan.expiresMs),
+      costUsd: plan.costUsd,
+      doNothingUsd: plan.doNothingUsd,
+      expectedViolationMinutes: plan.expectedViolationMinutes,
+      plan: JSON.stringify(plan),
+    },
+  ]);
+}
+
+/**
+ * Keeps what forecasts turned out to be worth: the mean absolute error of each and its errors step by step.
+ *
+ * @param actuals by forecast; `undefined` when the workload is gone
+ */
+export async function insertRealisedErrors(
+  client: StoreClient,
+  gateway: string,
+  forecasts: readonly Forecast[],
+  actuals: readonly (SeriesHistory | undefined)[],
+  realisedMs: number,
+): Promise<void> {
+  const rows = forecasts.flatMap((forecast, i) => {
+    const actual = actuals[i];
+    if (actual === undefined || forecast.median.length === 0) return [];
+    const errors: number[] = [];
+    let scale = 0;
+    for (const [step, expected] of forecast.median.entries()) {
+      const at = Math.round((forecast.startMs + step * forecast.stepMs - actual.startMs) / actual.stepMs);
+      const value = actual.values[at];
+      if (value === undefined || Number.isNaN(value)) continue;
+      errors.push(value - expected);
+      scale += Math.abs(value);
+    }
+    if (errors.length === 0) return [];
+    return [
+      {
+        created: iso(forecast.createdMs),
+        gateway,
+        seriesId: forecast.seriesId,
+        model: 'ensemble',
+        bucket: 'all',
+        meanAbsoluteError: errors.reduce((sum, error) => sum + Math.abs(error), 0) / errors.length,
+        scale: scale / errors.length,
+        errors,
+        realised: iso(realisedMs),
+      },
+    ];
+  });
+  await client.insertRows('forecast_errors', rows);
+}
