@@ -201,12 +201,13 @@ struct tg_interface_counters {
 
 /* What a CPU remembers between packets; a cache line of its own. */
 struct tg_cpu_state {
-	tg_u64 now_ns;	     /* the clock as this CPU's packets last saw it */
-	tg_u64 jiffies;	     /* when that was */
-	tg_u32 since;	     /* packets since then */
-	tg_u32 sweep_cursor; /* next cache slot to sweep */
-	tg_u64 batches;	     /* runs of the NIC's poll loop that were recognised */
-	tg_u64 reserved[4];
+	tg_u64 now_ns;	      /* the clock as this CPU's packets last saw it */
+	tg_u64 jiffies;	      /* when that was */
+	tg_u32 since;	      /* packets since then */
+	tg_u32 sweep_cursor;  /* next cache slot to sweep */
+	tg_u64 batches;	      /* runs of the NIC's poll loop that were recognised */
+	tg_u32 ring_quarters; /* how full the ring was when last looked at */
+	tg_u32 reserved[7];
 };
 TG_STATIC_ASSERT(sizeof(struct tg_cpu_state) == 64, "per-CPU state layout");
 

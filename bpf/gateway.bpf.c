@@ -110,6 +110,21 @@ static __always_inline struct tg_delta *tg_cache_entry(struct tg_cache *cache, t
 	return bpf_map_lookup_elem(&flow_cache, &at);
 }
 
+/* Wakes the reader when another quarter of the ring has filled, and only then: a wake-up is an interrupt. */
+static __always_inline tg_u64 wake_flags(void *ring, tg_u32 cpu)
+{
+	struct tg_cpu_state *state = bpf_map_lookup_elem(&cpu_states, &cpu);
+	tg_u32 quarters = (tg_u32)bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) / (ring_bytes / 4);
+	tg_u64 flags = BPF_RB_NO_WAKEUP;
+
+	if (state) {
+		if (quarters > state->ring_quarters)
+			flags = BPF_RB_FORCE_WAKEUP;
+		state->ring_quarters = quarters;
+	}
+	return flags;
+}
+
 /* Not inlined: four call sites in the packet path would quadruple the program. */
 static __attribute__((noinline)) void export_delta(struct tg_delta *e, tg_u32 cpu, tg_u32 reason)
 {
@@ -133,9 +148,8 @@ static __attribute__((noinline)) void export_delta(struct tg_delta *e, tg_u32 cp
 	record->tag = (tg_u32)(c->exported_records + c->ring_lost_records);
 	record->reason = (tg_u8)reason;
 	record->cpu = (tg_u8)cpu;
-	if ((c->exported_records & (WAKE_CHECK_RECORDS - 1)) == 0 &&
-	    bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > ring_bytes / 4)
-		wake = BPF_RB_FORCE_WAKEUP;
+	if ((c->exported_records & (WAKE_CHECK_RECORDS - 1)) == 0)
+		wake = wake_flags(ring, cpu);
 	bpf_ringbuf_submit(record, wake);
 	c->exported_records++;
 	c->exported_packets += packets;

@@ -125,6 +125,7 @@ class PacketBench : public Napi::ObjectWrap<PacketBench>
 			drained += count;
 		ring_.Commit();
 		result.Set("cpuNs", end - start);
+		result.Set("loopNs", static_cast<double>(run.duration) * packets);
 		result.Set("exports", static_cast<double>(after.exported_records - before.exported_records));
 		result.Set("drained", static_cast<double>(drained));
 		result.Set("lost", static_cast<double>(after.ring_lost_records - before.ring_lost_records));
