@@ -115,7 +115,7 @@ export class PlanApplier {
         const plan = journalledPlans(entries, actuator.name).findLast((p) => p.state !== 'rolled-back');
         return plan?.planId === last.planId && plan.state === 'committed';
       });
-      if (complete.length >= last.stepCount) {
+      if (last.state === 'begun' && complete.length >= last.stepCount) {
         await this.#note(last.planId, 'committed', null, 'complete before the crash');
         return 'committed';
       }
@@ -140,6 +140,7 @@ export class PlanApplier {
 
   async #undo(planId: string): Promise<void> {
     const { actuators, journal } = this.#options;
+    await this.#note(planId, 'rollback-begin', null, '');
     for (const actuator of [...actuators].reverse()) {
       const plans = journalledPlans(await journal.entries(), actuator.name);
       if (plans.findLast((plan) => plan.state !== 'rolled-back')?.planId === planId)

@@ -2,7 +2,7 @@ import type { JsonValue } from './actuator.js';
 
 /**
  * `begin` … `committed` enclose a plan; each step is an `intent`, then `applied` or `failed`; what is undone is
- * `rolled-back` step by step, and `plan-rolled-back` closes it.
+ * `rolled-back` step by step between `rollback-begin` and `plan-rolled-back`.
  */
 export type JournalEvent =
   | 'begin'
@@ -10,6 +10,7 @@ export type JournalEvent =
   | 'applied'
   | 'failed'
   | 'committed'
+  | 'rollback-begin'
   | 'rolled-back'
   | 'plan-rolled-back';
 
@@ -47,7 +48,7 @@ export interface JournalledPlan {
   /** Steps that were intended, whether or not they took effect, and are not rolled back; oldest first. */
   readonly open: readonly JournalEntry[];
   readonly applied: number;
-  readonly state: 'begun' | 'committed' | 'rolled-back';
+  readonly state: 'begun' | 'committed' | 'undoing' | 'rolled-back';
 }
 
 /** The plans of one actuator, oldest first. The same plan may have been applied several times. */
@@ -75,6 +76,7 @@ export function journalledPlans(
     else if (entry.event === 'applied') plan.applied += 1;
     else if (entry.event === 'rolled-back') plan.open = plan.open.filter((e) => e.stepId !== entry.stepId);
     else if (entry.event === 'committed') plan.state = 'committed';
+    else if (entry.event === 'rollback-begin') plan.state = 'undoing';
     else if (entry.event === 'plan-rolled-back') plan.state = 'rolled-back';
   }
   return plans;

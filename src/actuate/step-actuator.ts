@@ -102,6 +102,8 @@ export abstract class StepActuator implements Actuator {
     const plans = journalledPlans(await journal.entries(), this.name);
     const last = plans.findLast((plan) => plan.state !== 'rolled-back');
     if (last === undefined) return;
+    // From here on a crash is followed by more undoing, never by taking the plan as complete.
+    if (last.state !== 'undoing') await this.#note(journal, last.planId, 'rollback-begin', { words: '' });
     // A step that was only intended may have taken effect: it is undone too, which does no harm if it had not.
     for (const entry of [...last.open].reverse()) {
       await this.write(entry.target, entry.before, `${entry.stepId}-undo`);
@@ -120,7 +122,7 @@ export abstract class StepActuator implements Actuator {
       (p) => p.state !== 'rolled-back',
     );
     if (last === undefined || last.state === 'committed') return 'nothing';
-    if (last.applied < last.stepCount) {
+    if (last.state === 'undoing' || last.applied < last.stepCount) {
       await this.rollback(journal);
       return 'rolled-back';
     }
