@@ -3,6 +3,7 @@ import type { Component } from '../base/component.js';
 import type { Logger } from '../base/logger.js';
 import { type StoreAccess, StoreClient } from './client.js';
 import type { StoreConfig } from './config.js';
+import { DirectoryLock } from './directory-lock.js';
 import { EmbeddedEngine } from './embedded/engine.js';
 import { migrate } from './migrate.js';
 import { Spool } from './spool.js';
@@ -24,6 +25,8 @@ export class Store implements Component {
   readonly writer: BatchWriter;
   readonly #options: StoreOptions;
   readonly #engine: EmbeddedEngine | undefined;
+  readonly #lock: DirectoryLock;
+  #reader: StoreClient | undefined;
   #client: StoreClient | undefined;
   #migrated: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -41,6 +44,7 @@ export class Store implements Component {
         logger,
       });
     }
+    this.#lock = new DirectoryLock(join(dataDirectory, 'gateway.lock'));
     this.writer = new BatchWriter({
       spool: new Spool(join(dataDirectory, 'spool'), config.fsync),
       client: { insertBlock: (...call) => this.#insertBlock(...call) },
@@ -56,6 +60,12 @@ export class Store implements Component {
     return this.#client;
   }
 
+  /** The client of the read-only user (on a server: the configured user). For queries that people write. */
+  get reader(): StoreClient {
+    this.#reader ??= new StoreClient(this.endpoint());
+    return this.#reader;
+  }
+
   /** Whether the schema stands and the store answered last time. */
   get ready(): boolean {
     return this.#ready && this.writer.counters().reachable;
@@ -67,7 +77,19 @@ export class Store implements Component {
   }
 
   async start(): Promise<void> {
-    await this.#engine?.start();
+    this.#lock.acquire();
+    try {
+      await this.#engine?.start();
+      await this.#begin();
+    } catch (error) {
+      await this.#engine?.stop();
+      this.#lock.release();
+      throw error;
+    }
+    await this.writer.start();
+  }
+
+  async #begin(): Promise<void> {
     try {
       await this.#migrate();
     } catch (error) {
@@ -79,15 +101,17 @@ export class Store implements Component {
       this.#retry = setInterval(() => void this.#migrate().catch(() => {}), 5_000);
       this.#retry.unref();
     }
-    await this.writer.start();
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#retry);
     await this.writer.stop();
     await this.#client?.close();
+    await this.#reader?.close();
     this.#client = undefined;
+    this.#reader = undefined;
     await this.#engine?.stop();
+    this.#lock.release();
   }
 
   /** Access for queries: the embedded engine's read-only user, or the configured user of a server. */

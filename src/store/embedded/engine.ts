@@ -1,12 +1,14 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Component } from '../../base/component.js';
-import { messageOf } from '../../base/errors.js';
+import { messageOf, TidegateError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
 import { workerFile } from '../../base/worker-file.js';
+import { lockHolder } from '../directory-lock.js';
 import { storeError } from '../errors.js';
 import type { EngineOptions } from './server.js';
 
@@ -24,20 +26,17 @@ interface Credentials {
 }
 
 const START_TIMEOUT_MS = 60_000;
-const RESTART_DELAY_MS = 500;
-
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
+const FIRST_RESTART_MS = 300;
+const LONGEST_RESTART_MS = 10_000;
+/** An engine that lost its gateway needs a moment to close its directory. */
+const ORPHAN_PATIENCE_MS = 15_000;
+const MAX_READERS = 12;
+/** libuv threads of the engine: one a running query, or a slow query of a reader would keep an INSERT waiting. */
+const ENGINE_THREADS = MAX_READERS + 12;
 
 /**
  * Runs the embedded engine's process: starts it, restarts it on the same port when it crashes, stops it in order.
- * One gateway per data directory; who holds it is said by pid.
+ * One engine per data directory; who holds it is said by pid.
  */
 export class EmbeddedEngine implements Component {
   readonly #options: EmbeddedEngineOptions;
@@ -77,10 +76,19 @@ export class EmbeddedEngine implements Component {
       throw storeError('TG_STORE_NO_ENGINE', { reason: messageOf(error).split('\n')[0] }, error);
     }
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    this.#claim();
     this.#credentials = this.#readCredentials();
     this.#stopping = false;
-    await this.#launch();
+    const deadline = Date.now() + ORPHAN_PATIENCE_MS;
+    for (;;) {
+      try {
+        await this.#launch();
+        return;
+      } catch (error) {
+        const locked = error instanceof TidegateError && error.code === 'TG_STORE_LOCKED';
+        if (!locked || Date.now() > deadline) throw error;
+        await sleep(FIRST_RESTART_MS);
+      }
+    }
   }
 
   async stop(): Promise<void> {
@@ -97,27 +105,6 @@ export class EmbeddedEngine implements Component {
         child.kill('SIGTERM');
       });
     }
-    rmSync(this.#lockPath, { force: true });
-  }
-
-  get #lockPath(): string {
-    return join(this.#options.directory, 'gateway.pid');
-  }
-
-  #claim(): void {
-    const { directory } = this.#options;
-    try {
-      const pid = Number(readFileSync(this.#lockPath, 'utf8'));
-      if (pid > 0 && pid !== process.pid && isAlive(pid))
-        throw storeError('TG_STORE_LOCKED', { directory, pid });
-      if (pid === process.pid) throw storeError('TG_STORE_LOCKED', { directory, pid });
-      rmSync(this.#lockPath, { force: true });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
-    const descriptor = openSync(this.#lockPath, 'wx', 0o600);
-    writeFileSync(descriptor, String(process.pid));
-    closeSync(descriptor);
   }
 
   #readCredentials(): Credentials {
@@ -145,11 +132,16 @@ export class EmbeddedEngine implements Component {
         { name: 'tidegate', password: writer, readonly: false },
         { name: 'reader', password: reader, readonly: true },
       ],
+      maxReaders: MAX_READERS,
     };
     // The engine reads ./config.xml of its working directory: start it where nobody keeps one.
     const child = fork(workerFile(import.meta.url, './server'), [], {
       cwd: directory,
-      env: { ...process.env, TIDEGATE_ENGINE: JSON.stringify(settings) },
+      env: {
+        ...process.env,
+        TIDEGATE_ENGINE: JSON.stringify(settings),
+        UV_THREADPOOL_SIZE: String(ENGINE_THREADS),
+      },
       execArgv: [],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
@@ -159,7 +151,14 @@ export class EmbeddedEngine implements Component {
       said = `${said}${chunk.toString('utf8')}`.slice(-4000);
     });
     await new Promise<void>((resolve, reject) => {
-      const refuse = (reason: string): void => reject(storeError('TG_STORE_START', { directory, reason }));
+      const refuse = (reason: string): void => {
+        const pid = /Cannot lock file/.test(said) ? lockHolder(join(directory, 'chdb', 'status')) : undefined;
+        reject(
+          pid === undefined
+            ? storeError('TG_STORE_START', { directory, reason })
+            : storeError('TG_STORE_LOCKED', { directory, pid }),
+        );
+      };
       const late = setTimeout(() => {
         child.kill('SIGKILL');
         refuse(`no answer within ${START_TIMEOUT_MS / 1000} s`);
@@ -182,13 +181,25 @@ export class EmbeddedEngine implements Component {
         { code: 'TG_STORE_ENGINE_CRASH', exit: signal ?? code, restarts: this.#restarts },
         'the embedded engine ended, restarting it',
       );
-      setTimeout(() => {
-        if (!this.#stopping) {
-          this.#launch().catch((error: unknown) =>
-            logger.error({ err: error }, 'the embedded engine did not restart'),
-          );
-        }
-      }, RESTART_DELAY_MS);
+      void this.#relaunch();
     });
+  }
+
+  /** Tries until the engine is back: measuring goes on meanwhile, into the spool. */
+  async #relaunch(): Promise<void> {
+    for (
+      let delayMs = FIRST_RESTART_MS;
+      !this.#stopping;
+      delayMs = Math.min(delayMs * 2, LONGEST_RESTART_MS)
+    ) {
+      await sleep(delayMs, undefined, { ref: false });
+      if (this.#stopping) return;
+      try {
+        await this.#launch();
+        return;
+      } catch (error) {
+        this.#options.logger.error({ err: error }, 'the embedded engine did not restart');
+      }
+    }
   }
 }

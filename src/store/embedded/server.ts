@@ -1,136 +1,37 @@
 /**
  * The embedded ClickHouse: a child process that owns one chDB data directory and answers the ClickHouse HTTP protocol
- * on loopback. One session a request, so settings and parameters of one query never reach another. Runs as a process
- * of its own because a thread that loaded chDB takes the whole engine down when it ends.
+ * on loopback and on a unix socket. One session a request, so settings and parameters of one query never reach
+ * another. Runs as a process of its own because a thread that loaded chDB takes the whole engine down when it ends.
  */
-import { randomUUID, timingSafeEqual } from 'node:crypto';
-import { createWriteStream, mkdirSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { createRequire } from 'node:module';
+import { randomUUID } from 'node:crypto';
+import { chmodSync, createWriteStream, mkdirSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import type { Session } from 'chdb';
-import { readStatement, type Statement, settingLiteral, splitSettings } from './statement.js';
+import { BUFFERED, contentType, HttpError, header, quoted, readText, statusOf } from './protocol.js';
+import { authenticate, type EngineUser, refuseToReader } from './rights.js';
+import { Sessions } from './sessions.js';
+import { readStatement, type Statement, splitSettings } from './statement.js';
 
 /** What the parent passes in the environment variable TIDEGATE_ENGINE. */
 export interface EngineOptions {
   readonly directory: string;
   readonly port: number;
-  readonly users: readonly { readonly name: string; readonly password: string; readonly readonly: boolean }[];
+  readonly users: readonly EngineUser[];
   readonly maxMemoryBytes: number;
+  /** Queries of readers that may run at once; writers are never kept waiting by them. */
+  readonly maxReaders: number;
 }
-
-type ChdbModule = { Session: new (path: string) => Session };
-type User = EngineOptions['users'][number];
 
 const options = JSON.parse(process.env.TIDEGATE_ENGINE ?? '{}') as EngineOptions;
-const { Session: ChdbSession } = createRequire(import.meta.url)('chdb') as ChdbModule;
+const sessions = new Sessions(options.directory, options.maxMemoryBytes);
 const bodies = join(options.directory, 'http');
-const dataDirectory = join(options.directory, 'chdb');
-mkdirSync(bodies, { recursive: true });
-mkdirSync(dataDirectory, { recursive: true });
-
-/** Formats whose framing needs the whole result; the others are streamed. */
-const BUFFERED =
-  /^(JSON|JSONCompact|JSONStrings|JSONColumns.*|Pretty.*|Vertical|Arrow|ArrowStream|Parquet|ORC|XML|Markdown)$/;
-const CONTENT_TYPES: Readonly<Record<string, string>> = {
-  JSON: 'application/json; charset=UTF-8',
-  JSONCompact: 'application/json; charset=UTF-8',
-  JSONEachRow: 'application/x-ndjson; charset=UTF-8',
-  CSV: 'text/csv; charset=UTF-8; header=absent',
-  CSVWithNames: 'text/csv; charset=UTF-8; header=present',
-  TabSeparated: 'text/tab-separated-values; charset=UTF-8',
-};
-const NOT_SETTINGS = new Set([
-  ...['query', 'database', 'query_id', 'session_id', 'session_timeout', 'session_check', 'user', 'password'],
-  ...[
-    'default_format',
-    'compress',
-    'decompress',
-    'enable_http_compression',
-    'wait_end_of_query',
-    'role',
-    'quota_key',
-  ],
-  ...['send_progress_in_http_headers', 'http_headers_progress_interval_ms', 'buffer_size', 'stacktrace'],
-]);
-
-class HttpError extends Error {
-  constructor(
-    readonly status: number,
-    readonly code: number,
-    message: string,
-  ) {
-    super(`Code: ${code}. DB::Exception: ${message}`);
-  }
-}
-
-const same = (a: string, b: string): boolean => {
-  const x = Buffer.from(a);
-  const y = Buffer.from(b);
-  return x.length === y.length && timingSafeEqual(x, y);
-};
-
-function authenticate(request: IncomingMessage, url: URL): User {
-  const basic = /^Basic (.+)$/.exec(request.headers.authorization ?? '');
-  const [name, ...rest] = basic ? Buffer.from(basic[1]!, 'base64').toString('utf8').split(':') : [];
-  const user = name ?? header(request, 'x-clickhouse-user') ?? url.searchParams.get('user') ?? 'default';
-  const password = basic
-    ? rest.join(':')
-    : (header(request, 'x-clickhouse-key') ?? url.searchParams.get('password') ?? '');
-  const found = options.users.find((candidate) => candidate.name === user);
-  if (!found || !same(found.password, password)) {
-    throw new HttpError(
-      403,
-      516,
-      `${user}: Authentication failed: password is incorrect, or there is no user with such name. (AUTHENTICATION_FAILED)`,
-    );
-  }
-  return found;
-}
-
-const header = (request: IncomingMessage, name: string): string | undefined => {
-  const value = request.headers[name];
-  return Array.isArray(value) ? value[0] : value;
-};
-
-async function readText(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-const quoted = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
-
-/** A fresh session with the request's database, settings, parameters and rights. */
-function openSession(url: URL, user: User, queryId: string): Session {
-  const session = new ChdbSession(dataDirectory);
-  try {
-    const database = url.searchParams.get('database');
-    if (database !== null && database !== 'default' && database !== '') {
-      session.query(`USE \`${database.replaceAll('`', '')}\``);
-    }
-    session.query(`SET max_memory_usage = ${Math.floor(options.maxMemoryBytes * 0.8)}, async_insert = 0`);
-    for (const [name, value] of url.searchParams) {
-      if (name.startsWith('param_')) {
-        session.query(`SET ${name} = ${quoted(value)}`);
-      } else if (!NOT_SETTINGS.has(name)) {
-        if (!/^[a-z_0-9]+$/i.test(name))
-          throw new HttpError(400, 115, `Unknown setting ${name}. (UNKNOWN_SETTING)`);
-        session.query(`SET ${name} = ${settingLiteral(value)}`);
-      }
-    }
-    if (user.readonly) session.query('SET readonly = 1');
-    void queryId;
-    return session;
-  } catch (error) {
-    session.close();
-    throw error;
-  }
-}
-
-const FORBIDDEN_TO_READERS = /\b(file|url|s3|remote|executable|input|mysql|postgresql|INFILE|OUTFILE)\s*\(?/i;
+// Bodies of requests that an earlier process did not finish; their senders were never told that they arrived.
+rmSync(bodies, { recursive: true, force: true });
+mkdirSync(bodies, { recursive: true, mode: 0o700 });
+let readers = 0;
 
 async function insert(session: Session, statement: Statement, request: IncomingMessage): Promise<void> {
   const encoding = request.headers['content-encoding'];
@@ -182,8 +83,27 @@ async function send(
   }
 }
 
+/** Runs one statement of a session and sends what comes of it. */
+async function execute(
+  session: Session,
+  statement: Statement,
+  text: string,
+  body: IncomingMessage | undefined,
+  [response, format, gzip]: readonly [ServerResponse, string, boolean],
+): Promise<void> {
+  if (statement.kind === 'insert' && statement.format !== undefined && body !== undefined) {
+    await insert(session, statement, body);
+    response.end();
+  } else {
+    await send(response, gzip, resultOf(session, statement, text, format));
+  }
+}
+
 async function answer(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
-  const user = authenticate(request, url);
+  const user = authenticate(request, url, options.users);
+  if (url.searchParams.get('compress') === '1' || url.searchParams.get('decompress') === '1') {
+    throw new HttpError(501, 48, "ClickHouse's own compressed blocks are not spoken here. (NOT_IMPLEMENTED)");
+  }
   const inUrl = url.searchParams.get('query');
   const text = inUrl ?? (await readText(request));
   const statement = readStatement(text);
@@ -193,31 +113,39 @@ async function answer(request: IncomingMessage, response: ServerResponse, url: U
     header(request, 'x-clickhouse-format') ??
     url.searchParams.get('default_format') ??
     'TabSeparated';
-  if (user.readonly && FORBIDDEN_TO_READERS.test(statement.sql)) {
-    throw new HttpError(
-      403,
-      497,
-      `${user.name}: Not enough privileges: reading from outside the store. (ACCESS_DENIED)`,
-    );
-  }
-  const session = openSession(url, user, queryId);
-  try {
-    response.setHeader('X-ClickHouse-Query-Id', queryId);
-    response.setHeader('X-ClickHouse-Timezone', 'UTC');
-    response.setHeader('X-ClickHouse-Server-Display-Name', 'tidegate');
-    response.setHeader('X-ClickHouse-Format', format);
-    response.setHeader('Content-Type', CONTENT_TYPES[format] ?? 'text/plain; charset=UTF-8');
-    if (statement.kind === 'insert' && statement.format !== undefined && inUrl !== null) {
-      await insert(session, statement, request);
-      response.setHeader('X-ClickHouse-Summary', '{}');
-      response.end();
-      return;
+  if (user.readonly) {
+    refuseToReader(text, user);
+    if (readers >= options.maxReaders) {
+      throw new HttpError(
+        503,
+        202,
+        `Too many simultaneous queries of readers. Maximum: ${options.maxReaders}. (TOO_MANY_SIMULTANEOUS_QUERIES)`,
+      );
     }
-    const gzip =
-      url.searchParams.get('enable_http_compression') === '1' &&
-      /\bgzip\b/.test(request.headers['accept-encoding'] ?? '');
-    await send(response, gzip, resultOf(session, statement, text, format));
+  }
+  response.setHeader('X-ClickHouse-Query-Id', queryId);
+  response.setHeader('X-ClickHouse-Timezone', 'UTC');
+  response.setHeader('X-ClickHouse-Server-Display-Name', 'tidegate');
+  response.setHeader('X-ClickHouse-Format', format);
+  response.setHeader('X-ClickHouse-Summary', '{}');
+  response.setHeader('Content-Type', contentType(format));
+  const gzip =
+    url.searchParams.get('enable_http_compression') === '1' &&
+    /\bgzip\b/.test(request.headers['accept-encoding'] ?? '');
+  const tag = `${queryId}/${randomUUID()}`;
+  const session = sessions.forRequest(url, user, tag);
+  // Whoever hangs up wants no answer. An INSERT that arrived whole runs on: its sender will ask again with its token.
+  const hangUp = (): void => {
+    if (!response.writableFinished && statement.kind !== 'insert') void sessions.kill(tag);
+  };
+  response.once('close', hangUp);
+  readers += user.readonly ? 1 : 0;
+  try {
+    const body = inUrl === null ? undefined : request;
+    await execute(session, statement, text, body, [response, format, gzip]);
   } finally {
+    readers -= user.readonly ? 1 : 0;
+    response.off('close', hangUp);
     session.close();
   }
 }
@@ -230,42 +158,48 @@ function failWith(response: ServerResponse, error: unknown): void {
     return;
   }
   response.removeHeader('Content-Encoding');
-  response.statusCode =
-    error instanceof HttpError ? error.status : [60, 81].includes(code) ? 404 : code === 241 ? 500 : 500;
+  response.statusCode = error instanceof HttpError ? error.status : statusOf(code);
   response.setHeader('Content-Type', 'text/plain; charset=UTF-8');
   response.setHeader('X-ClickHouse-Exception-Code', String(code));
   response.end(`${message.slice(Math.max(0, message.indexOf('Code: ')))}\n`);
 }
 
-const server = createServer((request, response) => {
+function handle(request: IncomingMessage, response: ServerResponse): void {
   const url = new URL(request.url ?? '/', 'http://localhost');
-  if (
-    url.pathname === '/ping' ||
-    (request.method === 'GET' && url.pathname === '/' && !url.searchParams.has('query'))
-  ) {
+  const asks = url.searchParams.has('query') || request.method === 'POST';
+  if (url.pathname === '/ping' || (url.pathname === '/' && !asks)) {
     request.resume();
     response.end('Ok.\n');
     return;
   }
   answer(request, response, url).catch((error: unknown) => failWith(response, error));
-});
-server.keepAliveTimeout = 30_000;
+}
 
 // Opening the directory once shows a lock or damage before anybody connects, and keeps the engine up between requests.
-const keeper = new ChdbSession(dataDirectory);
+const keeper = sessions.plain();
 keeper.query('SELECT 1');
-server.listen(options.port, '127.0.0.1', () => {
-  const address = server.address();
+const servers: Server[] = [createServer(handle), createServer(handle)];
+for (const server of servers) server.keepAliveTimeout = 30_000;
+const [tcp, local] = servers as [Server, Server];
+const socket = join(options.directory, 'http.sock');
+rmSync(socket, { force: true });
+local.on('error', (error) => process.stderr.write(`no unix socket: ${error.message}\n`));
+local.listen(socket, () => chmodSync(socket, 0o600));
+tcp.listen(options.port, '127.0.0.1', () => {
+  const address = tcp.address();
   process.send?.({ ready: true, port: typeof address === 'object' && address ? address.port : options.port });
 });
 
 function stop(): void {
-  server.close(() => {
+  local.close();
+  tcp.close(() => {
     keeper.close();
     process.exit(0);
   });
-  server.closeIdleConnections();
-  setTimeout(() => server.closeAllConnections(), 2_000).unref();
+  for (const server of servers) {
+    server.closeIdleConnections();
+    setTimeout(() => server.closeAllConnections(), 2_000).unref();
+  }
 }
 process.on('SIGTERM', stop);
 // Ctrl-C reaches the whole process group; the parent decides when the store may go.

@@ -6,7 +6,8 @@ export interface Statement {
   readonly kind: 'insert' | 'select' | 'other';
 }
 
-const TRAILING_FORMAT = /\bFORMAT\s+([A-Za-z]\w*)\s*;?\s*$/i;
+/** FORMAT at the end, with the SETTINGS that may follow it. */
+const TRAILING_FORMAT = /\bFORMAT\s+([A-Za-z]\w*)(\s+SETTINGS\s[^()]*?)?\s*;?\s*$/i;
 const LEADING_COMMENTS = /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/;
 
 /**
@@ -17,7 +18,7 @@ export function readStatement(text: string): Statement {
   const body = text.replace(LEADING_COMMENTS, '');
   const word = /^[a-z]+/i.exec(body)?.[0]?.toLowerCase() ?? '';
   const match = TRAILING_FORMAT.exec(body);
-  const sql = match ? body.slice(0, match.index).trimEnd() : body.replace(/;\s*$/, '');
+  const sql = match ? `${body.slice(0, match.index).trimEnd()}${match[2] ?? ''}` : body.replace(/;\s*$/, '');
   const kind = word === 'insert' ? 'insert' : ['select', 'with'].includes(word) ? 'select' : 'other';
   return { sql, format: match?.[1], kind };
 }
