@@ -1,0 +1,212 @@
+import { arch, cpus, release } from 'node:os';
+import { join } from 'node:path';
+import { packageRoot } from './addon.js';
+import { loadBpfAddon } from './bpf.js';
+import { explainLoad } from './errors.js';
+import { sizeLut } from './meter-options.js';
+
+/**
+ * What metering a packet costs, beside the conventional design. Every program of bench/packet/bench.bpf.c runs over
+ * the same traces through BPF_PROG_TEST_RUN on one CPU, the programs interleaved round by round; CPU time of the
+ * thread without the call's fixed part; medians. Only figures of one run may be compared.
+ */
+
+const PROGRAMS = {
+  xdp_drop: 'bench_drop',
+  parse_only: 'bench_parse',
+  hash_spinlock: 'bench_hash_spinlock',
+  tidegate: 'bench_tidegate',
+} as const;
+
+export type BenchProgram = keyof typeof PROGRAMS;
+
+const TRACE_PACKETS = 2 ** 20;
+/** A packet exports at most one record here, and a run's records must fit the ring. */
+const RING_BYTES = 2 ** 27;
+const RECORD_BYTES = 264;
+const PACKETS_PER_RUN = Math.floor((RING_BYTES - 2 ** 20) / RECORD_BYTES / 1000) * 1000;
+const TICK_NS = 1024;
+const EXPORT_MS = 7500;
+/** Reaching the first instruction of an XDP program on a NIC (Høiland-Jørgensen et al., CoNEXT 2018: 24 Mpps a core). */
+const DRIVER_FLOOR_NS = 1e9 / 24e6;
+const FRAME_OVERHEAD_OCTETS = 20; // preamble and inter-frame gap
+const IMIX_OCTETS = (7 * 64 + 4 * 594 + 1518) / 12;
+
+interface NativeBench {
+  setTrace(flows: Uint32Array): void;
+  run(
+    program: string,
+    frame: Uint8Array,
+    packets: number,
+  ): { readonly cpuNs: number; readonly exports: number; readonly lost: number };
+}
+
+export interface PacketBenchRow {
+  readonly program: BenchProgram;
+  readonly flows: string;
+  readonly nsPerPacket: number;
+  readonly exportsPerPacket: number;
+  /** nsPerPacket / that of hash_spinlock over the same trace. */
+  readonly ratioToHashSpinlock: number;
+}
+
+export interface ComputedRate {
+  readonly link: string;
+  readonly frames: '64B' | 'IMIX';
+  readonly flows: string;
+  /** Computed, not measured: driver floor of the literature + measured cost over xdp_drop. */
+  readonly computedCores: number;
+}
+
+export interface PacketBenchResult {
+  readonly rows: readonly PacketBenchRow[];
+  readonly computed: readonly ComputedRate[];
+  readonly machine: {
+    readonly cpu: string;
+    readonly cpus: number;
+    readonly kernel: string;
+    readonly arch: string;
+  };
+}
+
+export interface PacketBenchOptions {
+  readonly rounds?: number;
+  readonly cpu?: number;
+  readonly cacheEntries?: number;
+  readonly progress?: (flows: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Deterministic uniform numbers in [0, 1): the same traces everywhere (xorshift32, Marsaglia 2003). */
+function randomNumbers(seed: number): () => number {
+  let x = seed;
+  return () => {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    return (x >>> 0) / 2 ** 32;
+  };
+}
+
+/** Flow numbers whose popularity falls as 1/rank (Zipf, exponent 1), by inversion. */
+function zipfTrace(flows: number, random: () => number): Uint32Array {
+  const cumulative = new Float64Array(flows);
+  let sum = 0;
+  for (let i = 0; i < flows; i += 1) {
+    sum += 1 / (i + 1);
+    cumulative[i] = sum;
+  }
+  return Uint32Array.from({ length: TRACE_PACKETS }, () => {
+    const wanted = random() * sum;
+    let low = 0;
+    let high = flows - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (cumulative[middle]! < wanted) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  });
+}
+
+function traces(): [string, Uint32Array][] {
+  const random = randomNumbers(1);
+  const uniform = (flows: number): Uint32Array =>
+    Uint32Array.from({ length: TRACE_PACKETS }, () => Math.floor(random() * flows));
+  return [
+    ['1', new Uint32Array(TRACE_PACKETS)],
+    ['1k', uniform(1000)],
+    ['100k', uniform(100_000)],
+    ['1M', uniform(1_000_000)],
+    ['zipf-1M', zipfTrace(1_000_000, random)],
+  ];
+}
+
+/** A 64-octet TCP frame; the programs rewrite source address and port. */
+const FRAME = Uint8Array.from([
+  2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 50, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 192, 168, 0, 1,
+  0x9c, 0x40, 1, 0xbb, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x10, 3, 0xe8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+]); // biome-ignore format: octets
+
+const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+
+/** Runs the bench: about 40 s with 5 rounds. Needs the privileges of the kernel datapath. */
+export async function benchPackets(options: PacketBenchOptions = {}): Promise<PacketBenchResult> {
+  const addon = loadBpfAddon() as unknown as { readonly PacketBench: new (o: object) => NativeBench };
+  let bench: NativeBench;
+  try {
+    bench = new addon.PacketBench({
+      objectPath: join(packageRoot(), 'build', 'bpf', 'bench.bpf.o'),
+      cacheEntries: options.cacheEntries ?? 4096,
+      exportTicks: Math.ceil((EXPORT_MS * 1e6) / TICK_NS),
+      idleTicks: Math.ceil((EXPORT_MS * 1e6) / TICK_NS),
+      secret: Uint32Array.from({ length: 13 }, (_, i) => Math.imul(0x9e3779b1, i + 1) >>> 0),
+      sizeLut: sizeLut(),
+      ringBytes: RING_BYTES,
+      cpu: options.cpu ?? cpus().length - 1,
+      sweepPerBatch: 8,
+      clockPackets: 16,
+    });
+  } catch (error) {
+    throw explainLoad(error, release());
+  }
+  const rows: PacketBenchRow[] = [];
+  for (const [flows, trace] of traces()) {
+    if (options.signal?.aborted) break;
+    options.progress?.(flows);
+    bench.setTrace(trace);
+    rows.push(...measure(bench, flows, options.rounds ?? 5));
+    // Let signals and other work in between traces.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return {
+    rows,
+    computed: computeRates(rows),
+    machine: { cpu: cpus()[0]?.model ?? '', cpus: cpus().length, kernel: release(), arch: arch() },
+  };
+}
+
+function measure(bench: NativeBench, flows: string, rounds: number): PacketBenchRow[] {
+  const names = Object.keys(PROGRAMS) as BenchProgram[];
+  const times = new Map<BenchProgram, number[]>(names.map((name) => [name, []]));
+  let exportsPerPacket = 0;
+  // The first round fills maps and pages and is not counted.
+  for (let round = 0; round <= rounds; round += 1) {
+    for (const name of names) {
+      const fixed = bench.run(PROGRAMS[name], FRAME, 1).cpuNs;
+      const run = bench.run(PROGRAMS[name], FRAME, PACKETS_PER_RUN);
+      if (run.lost > 0) throw new RangeError('the ring overflowed: the figures would flatter');
+      if (round > 0) times.get(name)!.push((run.cpuNs - fixed) / PACKETS_PER_RUN);
+      if (name === 'tidegate') exportsPerPacket = run.exports / PACKETS_PER_RUN;
+    }
+  }
+  const reference = median(times.get('hash_spinlock')!);
+  return names.map((program) => {
+    const nsPerPacket = median(times.get(program)!);
+    return {
+      program,
+      flows,
+      nsPerPacket,
+      exportsPerPacket: program === 'tidegate' ? exportsPerPacket : 0,
+      ratioToHashSpinlock: nsPerPacket / reference,
+    };
+  });
+}
+
+/** Cores that each link speed would take: (driver floor + cost over xdp_drop) × packet rate. */
+function computeRates(rows: readonly PacketBenchRow[]): ComputedRate[] {
+  return rows
+    .filter((row) => row.program === 'tidegate')
+    .flatMap(({ flows, nsPerPacket }) => {
+      const floor = rows.find((row) => row.program === 'xdp_drop' && row.flows === flows)!.nsPerPacket;
+      const cost = DRIVER_FLOOR_NS + nsPerPacket - floor;
+      return [10, 25, 100].flatMap((gbit) =>
+        (['64B', 'IMIX'] as const).map((frames) => {
+          const octets = (frames === '64B' ? 64 : IMIX_OCTETS) + FRAME_OVERHEAD_OCTETS;
+          const packetsPerSecond = (gbit * 1e9) / (octets * 8);
+          return { link: `${gbit} GbE`, frames, flows, computedCores: (packetsPerSecond * cost) / 1e9 };
+        }),
+      );
+    });
+}

@@ -1,0 +1,63 @@
+import type { Command } from 'commander';
+import { benchPackets, type PacketBenchRow } from '../../capture/packet-bench.js';
+import type { CliContext, OutputFormat } from '../context.js';
+import { outputOption } from '../options.js';
+import { renderTable, toJson } from '../output.js';
+
+interface Bench {
+  readonly description: string;
+  run(context: CliContext, output: OutputFormat): Promise<void>;
+}
+
+/** One entry a bench; `bench all` runs them in this order. */
+const BENCHES: Readonly<Record<string, Bench>> = {
+  packet: { description: 'cost of metering a packet beside the conventional design', run: packetBench },
+};
+
+async function packetBench(context: CliContext, output: OutputFormat): Promise<void> {
+  const result = await benchPackets({
+    signal: context.signal,
+    progress: (flows) => context.stderr.write(`measuring ${flows} flows\n`),
+  });
+  if (output === 'json') {
+    context.stdout.write(`${toJson(result)}\n`);
+    return;
+  }
+  const table = renderTable<PacketBenchRow>(result.rows, [
+    { title: 'program', value: (row) => row.program },
+    { title: 'flows', value: (row) => row.flows, align: 'right' },
+    { title: 'ns/packet', value: (row) => row.nsPerPacket.toFixed(1), align: 'right' },
+    { title: 'exports/packet', value: (row) => row.exportsPerPacket.toFixed(3), align: 'right' },
+    { title: 'of hash_spinlock', value: (row) => row.ratioToHashSpinlock.toFixed(2), align: 'right' },
+  ]);
+  const cores = renderTable(
+    result.computed.filter((rate) => rate.flows === 'zipf-1M' || rate.flows === '1k'),
+    [
+      { title: 'link', value: (rate) => rate.link },
+      { title: 'frames', value: (rate) => rate.frames },
+      { title: 'flows', value: (rate) => rate.flows, align: 'right' },
+      { title: 'cores (computed)', value: (rate) => rate.computedCores.toFixed(2), align: 'right' },
+    ],
+  );
+  context.stdout.write(`${table}\n${cores}`);
+}
+
+/** `tidegate bench packet|all`: figures of this machine, to be compared inside one run only. */
+export function register(program: Command, context: CliContext): void {
+  const bench = program.command('bench').description('measure what this machine can do');
+  const formats: readonly OutputFormat[] = ['table', 'json'];
+  for (const [name, { description, run }] of Object.entries(BENCHES)) {
+    bench
+      .command(name)
+      .description(description)
+      .addOption(outputOption(formats))
+      .action((options: { output: OutputFormat }) => run(context, options.output));
+  }
+  bench
+    .command('all')
+    .description('every bench, one after the other')
+    .addOption(outputOption(formats))
+    .action(async (options: { output: OutputFormat }) => {
+      for (const { run } of Object.values(BENCHES)) await run(context, options.output);
+    });
+}
