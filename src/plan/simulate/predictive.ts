@@ -1,0 +1,103 @@
+import { NearFuture } from '../nowcast/bands.js';
+import { reactivePolicy } from './baselines.js';
+import { HeldMachines } from './hold.js';
+import { chooseRisk, type RiskRecord, StepSums } from './risk.js';
+import type { World } from './world.js';
+
+/** Risk levels: the share of realised errors that a schedule is prepared for, cheapest first. */
+export const RISK_LEVELS = [
+  0.9, 0.93, 0.95, 0.97, 0.98, 0.985, 0.99, 0.993, 0.995, 0.997, 0.998, 0.999, 0.9995,
+] as const;
+/** Before there is a past to judge by. */
+const DEFAULT_LEVEL = RISK_LEVELS.indexOf(0.985);
+/** Part of the private capacity that is counted on: the rest absorbs what a step's mean hides. */
+const PRIVATE_SHARE = 0.98;
+/** Past by which a level is judged, and how much of it there must be. */
+const JUDGED_DAYS = 20;
+const LEAST_JUDGED_DAYS = 1;
+const REJUDGE_HOURS = 3;
+/** History before the judged past that the nowcast and its bands learn from. */
+const LEARNING_DAYS = 9;
+
+export interface PredictiveRun {
+  /** Machines per step; 0 before the first decision. */
+  readonly machines: Int32Array;
+  /** What was said of each step `leadSteps` before it; NaN where nothing was. */
+  readonly forecastBps: Float64Array;
+  /** Steps of the test spent at each of {@link RISK_LEVELS}. */
+  readonly levelSteps: Int32Array;
+  /** Steps of the test that followed the reactive rule because no level was better on paper. */
+  readonly reactiveSteps: number;
+  /** In some steps, keeping the violation goal would have cost more than the reactive rule. */
+  readonly goalGivenUpSteps: number;
+}
+
+/**
+ * Tidegate's capacity rule: machines for a quantile of the demand that the next decision can still meet; those in
+ * their hold stay, the rest may stop, oldest first. Beside the schedule in force, one per risk level runs on paper;
+ * every three hours the cheapest level whose paper schedule kept the goal over the last twenty days takes over.
+ * Every decision uses values up to `leadSteps` before the step that it is for.
+ */
+export function predictivePolicy(world: World): PredictiveRun {
+  const { demandBps, leadSteps, stepsPerDay, testStart, holdSteps } = world;
+  const steps = demandBps.length;
+  const first = Math.max(
+    Math.min(2 * stepsPerDay, Math.floor(testStart / 2)),
+    testStart - Math.round((JUDGED_DAYS + LEARNING_DAYS) * stepsPerDay),
+  );
+  const judgedFrom = Math.min(testStart, first + Math.min(4 * stepsPerDay, Math.floor((testStart - first) / 2)));
+  const near = new NearFuture(demandBps, first, { horizon: leadSteps, stepsPerDay });
+  const paper = RISK_LEVELS.map(() => ({
+    held: new HeldMachines(steps, holdSteps),
+    sums: new StepSums(world),
+  }));
+  const reactive = { machines: reactivePolicy(world, 0.5, 0.35, judgedFrom), sums: new StepSums(world) };
+  const own = { held: new HeldMachines(steps, holdSteps), sums: new StepSums(world) };
+  const machines = new Int32Array(steps);
+  const forecastBps = new Float64Array(steps).fill(Number.NaN);
+  const levelSteps = new Int32Array(RISK_LEVELS.length);
+  const planned = RISK_LEVELS.map(() => new Int32Array(steps));
+  let level: number | 'reactive' = DEFAULT_LEVEL;
+  let givenUp = false;
+  let goalGivenUpSteps = 0;
+  let reactiveSteps = 0;
+  let judgedAt = Number.NEGATIVE_INFINITY;
+
+  for (let t = first; t + leadSteps < steps; t += 1) {
+    const target = t + leadSteps;
+    // Step t is measured now: every schedule learns what it would have cost.
+    if (t >= judgedFrom) {
+      for (const [i, { sums }] of paper.entries()) sums.add(t, planned[i]![t]!);
+      reactive.sums.add(t, reactive.machines[t]!);
+    }
+    if (t >= testStart) own.sums.add(t, machines[t]!);
+    if (t - judgedAt >= (REJUDGE_HOURS * stepsPerDay) / 24 && t - judgedFrom >= LEAST_JUDGED_DAYS * stepsPerDay) {
+      const past = (sums: StepSums): RiskRecord => sums.last(JUDGED_DAYS * stepsPerDay);
+      const ownPast = past(own.sums);
+      const choice = chooseRisk(
+        world,
+        paper.map(({ sums }) => past(sums)),
+        past(reactive.sums),
+        { ...ownPast, reactiveCostUsd: reactive.sums.last(ownPast.steps).costUsd },
+      );
+      level = choice.level;
+      givenUp = choice.goalGivenUp;
+      judgedAt = t;
+    }
+    const { forecast, scale } = near.at(t);
+    forecastBps[target] = forecast;
+    const wanted = (tau: number): number => {
+      const over = forecast + scale * near.quantile(tau) - PRIVATE_SHARE * world.privateCapacityBps;
+      return Math.max(0, Math.ceil(over / world.machineBps));
+    };
+    for (const [i, tau] of RISK_LEVELS.entries()) planned[i]![target] = paper[i]!.held.next(wanted(tau));
+    machines[target] = own.held.next(
+      level === 'reactive' ? reactive.machines[target]! : wanted(RISK_LEVELS[level]!),
+    );
+    if (target < testStart) continue;
+    if (givenUp) goalGivenUpSteps += 1;
+    if (level === 'reactive') reactiveSteps += 1;
+    else levelSteps[level]! += 1;
+  }
+  return { machines, forecastBps, levelSteps, reactiveSteps, goalGivenUpSteps };
+}

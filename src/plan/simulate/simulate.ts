@@ -1,0 +1,159 @@
+import type { Assumptions } from './assumptions.js';
+import { reactivePolicy, staticPolicy } from './baselines.js';
+import { oracleMachines } from './oracle.js';
+import { predictivePolicy, RISK_LEVELS } from './predictive.js';
+import type { Series } from './series.js';
+import { machinesNeeded, type Outcome, outcomeOf, type World, worldOf } from './world.js';
+
+export interface PolicyResult {
+  readonly policy: string;
+  readonly totalCostUsd: number;
+  readonly computeCostUsd: number;
+  readonly egressCostUsd: number;
+  readonly violationMinutes: number;
+  readonly violationPercent: number;
+  readonly ratioToOracle: number;
+  readonly computeRatioToOracle: number;
+  readonly starts: number;
+  readonly meanMachines: number;
+}
+
+/** What another lead time or machine size would have cost, Tidegate's rule and everything else the same. */
+export interface Alternative {
+  readonly name: string;
+  readonly totalCostUsd: number;
+  readonly computeCostUsd: number;
+  readonly violationPercent: number;
+  readonly savingUsd: number;
+}
+
+export interface Simulation {
+  readonly policies: readonly PolicyResult[];
+  readonly alternatives: readonly Alternative[];
+  readonly assumptions: Readonly<Record<string, number | string | null>>;
+  /** In words: what the reader must know before trusting the figures. */
+  readonly notes: readonly string[];
+}
+
+const resultOf = (policy: string, outcome: Outcome, oracle: Outcome): PolicyResult => {
+  const ratio = (a: number, b: number): number => (b > 0 ? a / b : a > 0 ? Number.POSITIVE_INFINITY : 1);
+  return {
+    policy,
+    totalCostUsd: outcome.totalCostUsd,
+    computeCostUsd: outcome.computeCostUsd,
+    egressCostUsd: outcome.egressCostUsd,
+    violationMinutes: outcome.violationMinutes,
+    violationPercent: outcome.violationPercent,
+    ratioToOracle: ratio(outcome.totalCostUsd, oracle.totalCostUsd),
+    computeRatioToOracle: ratio(outcome.computeCostUsd, oracle.computeCostUsd),
+    starts: outcome.starts,
+    meanMachines: outcome.meanMachines,
+  };
+};
+
+const scored = (world: World, machines: Int32Array): Outcome =>
+  outcomeOf(world, machines, world.testStart, world.demandBps.length);
+
+/** The schedule that perfect foresight would have bought for the test. */
+async function oracleOf(world: World): Promise<Int32Array> {
+  const { demandBps, testStart } = world;
+  const need = Int32Array.from({ length: demandBps.length - testStart }, (_, i) =>
+    machinesNeeded(world, testStart + i),
+  );
+  const machines = new Int32Array(demandBps.length);
+  machines.set(await oracleMachines({ ...world, need }), testStart);
+  return machines;
+}
+
+/**
+ * Replays a real demand through every policy, decisions every step, lead time, hold and start cost alike; only the
+ * oracle sees the future. Static policies are sized on the history before the test.
+ *
+ * @throws TG_PLAN_SERIES_SHORT, TG_PLAN_SERIES_EMPTY
+ */
+export async function simulate(series: Series, assumptions: Assumptions): Promise<Simulation> {
+  const world = worldOf(series, assumptions);
+  const oracle = scored(world, await oracleOf(world));
+  const predictive = predictivePolicy(world);
+  const tidegate = scored(world, predictive.machines);
+  const policies = [
+    resultOf('static-peak', scored(world, staticPolicy(world, 1)), oracle),
+    resultOf('static-p99', scored(world, staticPolicy(world, 0.99, 14)), oracle),
+    resultOf('reactive-70/50', scored(world, reactivePolicy(world, 0.7, 0.5)), oracle),
+    resultOf('reactive-50/35', scored(world, reactivePolicy(world, 0.5, 0.35)), oracle),
+    resultOf('tidegate', tidegate, oracle),
+    resultOf('oracle', oracle, oracle),
+  ];
+  const testSteps = world.demandBps.length - world.testStart;
+  const notes: string[] = [];
+  if (series.filledSteps > 0) notes.push(`${series.filledSteps} missing steps were filled by straight lines`);
+  if (oracle.meanMachines < 3) {
+    notes.push(
+      `the mean need is ${oracle.meanMachines.toFixed(2)} machines: one spare machine is a large part of the compute cost, judge by the total`,
+    );
+  }
+  if (predictive.goalGivenUpSteps > 0) {
+    notes.push(
+      `in ${((100 * predictive.goalGivenUpSteps) / testSteps).toFixed(0)} % of the steps, at most ${world.maximumViolationPercent} % violations and costing less than the reactive rule were in conflict: the goal was relaxed to what the cost allowed`,
+    );
+  }
+  if (predictive.reactiveSteps > 0) {
+    notes.push(
+      `${predictive.reactiveSteps} steps followed the reactive rule: no forecast-based level was better in the past`,
+    );
+  }
+  if (world.testStart < 29 * world.stepsPerDay) {
+    notes.push(
+      `only ${(world.testStart / world.stepsPerDay).toFixed(1)} days of history before the test; 29 or more are used when there`,
+    );
+  }
+  return {
+    policies,
+    alternatives: alternativesOf(series, assumptions, tidegate),
+    assumptions: {
+      ...described(assumptions, world),
+      riskLevels: RISK_LEVELS.filter((_, i) => predictive.levelSteps[i]! > 0).join(', '),
+    },
+    notes,
+  };
+}
+
+/** The two levers an owner has: capacity that is there sooner, and in smaller pieces. */
+function alternativesOf(series: Series, assumptions: Assumptions, base: Outcome): Alternative[] {
+  const { machine, leadMs } = assumptions;
+  const variants: [string, Assumptions][] = [
+    ['half-size machines', {
+      ...assumptions,
+      machine: { ...machine, capacityBps: machine.capacityBps / 2, usdPerHour: machine.usdPerHour / 2, startUsd: machine.startUsd / 2 },
+    }],
+  ];
+  if (leadMs > series.stepMs) variants.unshift(['warm pool (one step of lead)', { ...assumptions, leadMs: series.stepMs }]);
+  return variants.map(([name, changed]) => {
+    const world = worldOf(series, changed);
+    const outcome = scored(world, predictivePolicy(world).machines);
+    return {
+      name,
+      totalCostUsd: outcome.totalCostUsd,
+      computeCostUsd: outcome.computeCostUsd,
+      violationPercent: outcome.violationPercent,
+      savingUsd: base.totalCostUsd - outcome.totalCostUsd,
+    };
+  });
+}
+
+const described = (a: Assumptions, world: World): Record<string, number | string | null> => ({
+  scaledP99Bps: a.scaleP99Bps,
+  privateCapacityBps: world.privateCapacityBps,
+  machineCapacityBps: a.machine.capacityBps,
+  machineUsdPerHour: a.machine.usdPerHour,
+  machineStartUsd: a.machine.startUsd,
+  egressUsdPerGb: a.egressUsdPerGb,
+  leadSeconds: a.leadMs / 1000,
+  holdSeconds: a.holdMs / 1000,
+  stepSeconds: world.stepMs / 1000,
+  simulatedSteps: world.demandBps.length - world.testStart,
+  simulatedFrom: new Date(world.startMs + world.testStart * world.stepMs).toISOString(),
+  historyDays: world.testStart / world.stepsPerDay,
+  maximumViolationPercent: a.maximumViolationPercent,
+  violationUsdPerMinute: a.violationUsdPerMinute ?? null,
+});
