@@ -83,6 +83,7 @@ ts: $(STAMPS)/ts
 $(STAMPS)/ts: tsconfig.json $(TS_SOURCES) | $(STAMPS)/npm
 	$(call say,tsc)
 	@$(BIN)/tsc -p tsconfig.json
+	@mkdir -p dist/fingerprint && cp -r src/fingerprint/model dist/fingerprint/
 	@chmod +x dist/cli/main.js
 	@touch $@
 

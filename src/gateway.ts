@@ -19,6 +19,7 @@ import type { IngestWorkerData } from './pipeline/ingest-worker.js';
 import { LinkPrices } from './pipeline/link-prices.js';
 import { actuationOf, nextChange } from './pipeline/plan-words.js';
 import { RateMeter } from './pipeline/rate-meter.js';
+import { insertActuation } from './pipeline/records.js';
 import { balanceOf, type GatewayStatus, type WorkloadStatus } from './pipeline/status.js';
 import { WorkloadKeeper } from './pipeline/workload-keeper.js';
 import { Planner } from './plan/index.js';
@@ -41,6 +42,7 @@ export interface GatewayOptions {
 
 const QUANTILES = [0.5, 0.9, 0.95, 0.99, 0.995];
 const KEEP_EVERY_MS = 10_000;
+const RATE_EVERY_MS = 1_000;
 const DRAIN_MS = 60_000;
 /** Store and reader need so long, beyond the timeouts, until a packet is in the rollups. */
 const SETTLE_MS = 1_500;
@@ -68,6 +70,7 @@ export class Gateway implements Component {
   #cycle: PlanningCycle | undefined;
   #pool: Piscina | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #sampler: NodeJS.Timeout | undefined;
   readonly #started: Component[] = [];
 
   constructor(options: GatewayOptions) {
@@ -105,7 +108,11 @@ export class Gateway implements Component {
     this.#forecasts = new ForecastPool({ logger: childLogger(logger, 'forecast') });
     this.#planner = new Planner({ logger: childLogger(logger, 'plan') });
     this.#actuator = new DryRunActuator();
-    this.#journal = new FileJournal(join(config.dataDirectory, 'journal.jsonl'));
+    this.#journal = new FileJournal(
+      join(config.dataDirectory, 'journal.jsonl'),
+      { append: (entry) => insertActuation(this.#store.client, config.gateway, entry) },
+      childLogger(logger, 'journal'),
+    );
     this.#api = new ApiServer({
       socket: this.#socket,
       status: () => this.status(),
@@ -123,6 +130,7 @@ export class Gateway implements Component {
     mkdirSync(runDirectory(), { recursive: true });
     try {
       await this.#up(this.#store);
+      await this.#journal.open();
       await this.#up(this.#forecasts);
       await this.#up(this.#planner);
       const encoder = await FingerprintEncoder.load(config.fingerprint.model);
@@ -143,6 +151,7 @@ export class Gateway implements Component {
       throw error;
     }
     this.#timer = setInterval(() => void this.#keep(), KEEP_EVERY_MS);
+    this.#sampler = setInterval(() => this.#sampleRate(), RATE_EVERY_MS);
     writeRuntimeFile({
       gateway: config.gateway,
       pid: process.pid,
@@ -158,6 +167,7 @@ export class Gateway implements Component {
   async stop(): Promise<void> {
     const { logger, config } = this.#options;
     clearInterval(this.#timer);
+    clearInterval(this.#sampler);
     removeRuntimeFile(config.gateway);
     await this.settle();
     for (const component of this.#started.splice(0).reverse()) {
@@ -168,6 +178,7 @@ export class Gateway implements Component {
       }
     }
     await this.#pool?.destroy();
+    await this.#journal.close();
   }
 
   /** Stops metering and waits until what was seen is stored, as far as the store answers. */
@@ -200,10 +211,7 @@ export class Gateway implements Component {
     const source = this.#source.counters();
     const writerLost = writer.lost.reduce((sum, loss) => sum + loss.packets, 0);
     const lost = [...source.lost, ...(ingest?.lost ?? []), ...writer.lost].filter((loss) => loss.packets > 0);
-    const [packetsPerSecond = 0, octetsPerSecond = 0] = this.#rate.update(performance.now(), [
-      source.seenPackets,
-      source.seenOctets,
-    ]);
+    const [packetsPerSecond = 0, octetsPerSecond = 0] = this.#rate.rates;
     const state = this.#cycle?.state;
     const interfaces = this.#source.interfaces();
     return {
@@ -237,6 +245,11 @@ export class Gateway implements Component {
         i.mode === 'generic' ? [`${i.name} is in generic mode: ${i.reason ?? ''}`] : [],
       ),
     };
+  }
+
+  #sampleRate(): void {
+    const { seenPackets, seenOctets } = this.#source.counters();
+    this.#rate.update(performance.now(), [seenPackets, seenOctets]);
   }
 
   async #up(component: Component): Promise<void> {

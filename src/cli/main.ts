@@ -14,13 +14,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   replay: () => import('./commands/replay.js'),
   flows: () => import('./commands/flows.js'),
   workloads: () => import('./commands/workloads.js'),
-  fingerprint: () => import('./commands/fingerprint.js'),
   forecast: () => import('./commands/forecast.js'),
   plan: () => import('./commands/plan.js'),
-  cost: () => import('./commands/cost.js'),
   query: () => import('./commands/query.js'),
   config: () => import('./commands/config.js'),
-  bench: () => import('./commands/bench.js'),
 };
 
 const USAGE_EXIT = 2;

@@ -28,8 +28,7 @@ export interface BlockTask {
   readonly scores?: Float32Array;
 }
 
-// piscina hands the pool's workerData over as the second element of the thread's own.
-const settings = (workerData as [unknown, IngestWorkerData])[1];
+const settings = workerData as IngestWorkerData;
 let encoder: Promise<FingerprintEncoder> | undefined;
 
 /** Fills the batch's `fingerprint` and `reconstructionError` columns and groups its rows by service endpoint. */

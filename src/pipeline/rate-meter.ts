@@ -4,6 +4,11 @@ export class RateMeter {
   #last: readonly number[] = [];
   #rates: number[] = [];
 
+  /** As of the last update; empty before the first. */
+  get rates(): readonly number[] {
+    return this.#rates;
+  }
+
   /**
    * @param nowMs monotonic milliseconds
    * @param counters monotonic totals, always in the same order

@@ -1,3 +1,4 @@
+import type { JournalEntry } from '../actuate/index.js';
 import type { Forecast, SeriesHistory } from '../forecast/index.js';
 import type { Plan } from '../plan/index.js';
 import type { StoreClient } from '../store/index.js';
@@ -92,4 +93,25 @@ export async function insertRealisedErrors(
     ];
   });
   await client.insertRows('forecast_errors', rows);
+}
+
+/** Keeps a line of the actuators' journal. */
+export async function insertActuation(
+  client: StoreClient,
+  gateway: string,
+  entry: JournalEntry,
+): Promise<void> {
+  await client.insertRows('actuations', [
+    {
+      time: iso(entry.atMs),
+      gateway,
+      planId: entry.planId,
+      actuator: entry.actuator,
+      stepId: entry.stepId,
+      event: entry.event,
+      before: JSON.stringify(entry.before),
+      after: JSON.stringify(entry.after),
+      words: entry.words,
+    },
+  ]);
 }
