@@ -1,6 +1,13 @@
 export { demandClasses, MAXIMUM_CLASSES } from './classes.js';
 export { instancesNeeded, type Schedule, scheduleCost } from './cost.js';
 export { Planner } from './planner.js';
+export {
+  type AssumptionSettings,
+  type Assumptions,
+  assumptionsSchema,
+} from './simulate/assumptions.js';
+export { readSeries, type Series } from './simulate/series.js';
+export { type Alternative, type PolicyResult, type Simulation, simulate } from './simulate/simulate.js';
 export type {
   Allocation,
   BindingConstraint,

@@ -5,6 +5,7 @@ import type { Plan } from '../../plan/index.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption } from '../options.js';
 import { printRows, renderTable } from '../output.js';
+import { registerSimulate } from './plan-simulate.js';
 import { withStore } from './query.js';
 
 const fail = defineErrors({
@@ -61,6 +62,7 @@ export function renderPlan(plan: Plan): string {
 /** `tidegate plan show|history`: what the gateway would do, and why. Nothing is applied by looking. */
 export function register(program: Command, context: CliContext): void {
   const plan = program.command('plan').description('what the gateway would move, when, and what it saves');
+  registerSimulate(plan, context);
   plan
     .command('show')
     .description('a plan in words and numbers')

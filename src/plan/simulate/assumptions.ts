@@ -1,8 +1,6 @@
 import { z } from 'zod';
 import { durationSetting, rateSetting } from '../../base/settings.js';
 
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
 const positive = (what: string) => z.number().positive(`${what} must be above 0`);
 const price = z.number().nonnegative('a price cannot be negative');
 
@@ -33,5 +31,5 @@ export const assumptionsSchema = z.strictObject({
   violationUsdPerMinute: price.optional(),
 });
 
-export type Assumptions = z.infer<typeof assumptionsSchema>;
-export { DAY_MS, HOUR_MS };
+export type Assumptions = z.output<typeof assumptionsSchema>;
+export type AssumptionSettings = z.input<typeof assumptionsSchema>;

@@ -19,12 +19,7 @@ export function staticPolicy(world: World, quantile: number, days?: number): Int
  *
  * @param from the first step that is looked at; the rule runs in for a day before
  */
-export function reactivePolicy(
-  world: World,
-  high: number,
-  low: number,
-  from = world.testStart,
-): Int32Array {
+export function reactivePolicy(world: World, high: number, low: number, from = world.testStart): Int32Array {
   const { demandBps, leadSteps } = world;
   const machines = new Int32Array(demandBps.length);
   const first = Math.max(0, from - world.holdSteps - world.stepsPerDay);

@@ -45,7 +45,10 @@ export function predictivePolicy(world: World): PredictiveRun {
     Math.min(2 * stepsPerDay, Math.floor(testStart / 2)),
     testStart - Math.round((JUDGED_DAYS + LEARNING_DAYS) * stepsPerDay),
   );
-  const judgedFrom = Math.min(testStart, first + Math.min(4 * stepsPerDay, Math.floor((testStart - first) / 2)));
+  const judgedFrom = Math.min(
+    testStart,
+    first + Math.min(4 * stepsPerDay, Math.floor((testStart - first) / 2)),
+  );
   const near = new NearFuture(demandBps, first, { horizon: leadSteps, stepsPerDay });
   const paper = RISK_LEVELS.map(() => ({
     held: new HeldMachines(steps, holdSteps),
@@ -71,7 +74,10 @@ export function predictivePolicy(world: World): PredictiveRun {
       reactive.sums.add(t, reactive.machines[t]!);
     }
     if (t >= testStart) own.sums.add(t, machines[t]!);
-    if (t - judgedAt >= (REJUDGE_HOURS * stepsPerDay) / 24 && t - judgedFrom >= LEAST_JUDGED_DAYS * stepsPerDay) {
+    if (
+      t - judgedAt >= (REJUDGE_HOURS * stepsPerDay) / 24 &&
+      t - judgedFrom >= LEAST_JUDGED_DAYS * stepsPerDay
+    ) {
       const past = (sums: StepSums): RiskRecord => sums.last(JUDGED_DAYS * stepsPerDay);
       const ownPast = past(own.sums);
       const choice = chooseRisk(

@@ -122,12 +122,21 @@ export async function simulate(series: Series, assumptions: Assumptions): Promis
 function alternativesOf(series: Series, assumptions: Assumptions, base: Outcome): Alternative[] {
   const { machine, leadMs } = assumptions;
   const variants: [string, Assumptions][] = [
-    ['half-size machines', {
-      ...assumptions,
-      machine: { ...machine, capacityBps: machine.capacityBps / 2, usdPerHour: machine.usdPerHour / 2, startUsd: machine.startUsd / 2 },
-    }],
+    [
+      'half-size machines',
+      {
+        ...assumptions,
+        machine: {
+          ...machine,
+          capacityBps: machine.capacityBps / 2,
+          usdPerHour: machine.usdPerHour / 2,
+          startUsd: machine.startUsd / 2,
+        },
+      },
+    ],
   ];
-  if (leadMs > series.stepMs) variants.unshift(['warm pool (one step of lead)', { ...assumptions, leadMs: series.stepMs }]);
+  if (leadMs > series.stepMs)
+    variants.unshift(['warm pool (one step of lead)', { ...assumptions, leadMs: series.stepMs }]);
   return variants.map(([name, changed]) => {
     const world = worldOf(series, changed);
     const outcome = scored(world, predictivePolicy(world).machines);
