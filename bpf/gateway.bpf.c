@@ -246,6 +246,7 @@ static __always_inline void meter(struct xdp_md *context)
 	struct tg_frame frame = {
 	    .data = (const tg_u8 *)(long)context->data,
 	    .data_end = (const tg_u8 *)(long)context->data_end,
+	    .tunnels = settings.tunnels,
 	};
 	struct tg_cache cache = {.cpu = bpf_get_smp_processor_id()};
 	struct tg_packet packet;

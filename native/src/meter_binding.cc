@@ -88,7 +88,7 @@ class UserMeterBinding : public Napi::ObjectWrap<UserMeterBinding>
 	{
 		Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
 		tg_frame frame = {bytes.Data(), bytes.Data() + bytes.ByteLength(),
-				  static_cast<tg_u32>(bytes.ByteLength())};
+				  static_cast<tg_u32>(bytes.ByteLength()), settings_.tunnels};
 		tg_packet packet;
 
 		now_ = info[1].As<Napi::Number>().Uint32Value();

@@ -29,7 +29,7 @@ inline std::string StringOption(const Napi::Object &options, const char *name)
 	return options.Get(name).As<Napi::String>().Utf8Value();
 }
 
-// The cache's settings: cacheEntries, exportTicks, secret (Uint32Array of 13), sizeLut (Uint8Array of 128).
+// The cache's settings: cacheEntries, exportTicks, secret (Uint32Array of 13), sizeLut (Uint8Array of 128), tunnels.
 inline tg_cache_settings CacheSettings(const Napi::Object &options)
 {
 	tg_cache_settings settings{};
@@ -42,6 +42,7 @@ inline tg_cache_settings CacheSettings(const Napi::Object &options)
 		settings.secret[i] = secret[i];
 	for (size_t i = 0; i < TG_SIZE_LUT; i++)
 		settings.size_lut[i] = lut[i];
+	settings.tunnels = static_cast<uint8_t>(U32Option(options, "tunnels"));
 	return settings;
 }
 

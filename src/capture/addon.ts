@@ -54,6 +54,8 @@ export interface MeterOptions {
   readonly secret: Uint32Array;
   /** Size bin of an IP length = sizeLut[length >> 4]. */
   readonly sizeLut: Uint8Array;
+  /** Bits of TUNNELS: these are entered, so that the flow is the inner one. */
+  readonly tunnels: number;
   readonly idleNs: number;
   readonly activeNs: number;
   readonly graceNs: number;

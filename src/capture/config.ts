@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { durationSetting, sizeSetting } from '../base/settings.js';
+import { DEFAULT_SIZE_EDGES } from './meter-options.js';
 
 const isPowerOfTwo = (n: number): boolean => Number.isInteger(Math.log2(n));
 
@@ -40,6 +41,15 @@ export const captureConfig = z.strictObject({
     .prefault('8MiB'),
   /** Flows held at once in user space; more are folded into per-prefix aggregates. */
   maxFlows: z.int().min(1024).max(100_000_000).default(1_000_000),
+  /** Upper edges (exclusive) of the packet size bins, in octets of IP length: rising multiples of 16. */
+  sizeEdges: z
+    .array(z.int().min(16).max(2032).multipleOf(16))
+    .min(1)
+    .max(15)
+    .refine((edges) => edges.every((edge, i) => i === 0 || edge > edges[i - 1]!), 'must rise')
+    .default([...DEFAULT_SIZE_EDGES]),
+  /** Tunnels whose inner packet is the flow; all others are metered by their outer addresses. */
+  tunnels: z.array(z.enum(['vxlan', 'geneve', 'gtpu', 'gre', 'ip'])).default([]),
   /** A batch of records that is not full is handed on after so long. In ms after parsing. */
   batchAge: durationSetting.prefault('250ms'),
 });

@@ -20,6 +20,14 @@ export function sizeLut(edges: readonly number[] = DEFAULT_SIZE_EDGES): Uint8Arr
   });
 }
 
+/** Tunnels that can be entered, with their bits in bpf/parse.h. `ip` is IPv4 or IPv6 in IPv4 or IPv6. */
+export const TUNNELS = { vxlan: 1, geneve: 2, gtpu: 4, gre: 8, ip: 16 } as const;
+export type TunnelName = keyof typeof TUNNELS;
+
+/** The native form of a list of tunnels. */
+export const tunnelBits = (names: readonly TunnelName[] = []): number =>
+  names.reduce((bits, name) => bits | TUNNELS[name], 0);
+
 export interface MeterSettings {
   /** A flow silent for so long ends. */
   readonly idleTimeoutMs: number;
@@ -31,6 +39,10 @@ export interface MeterSettings {
   readonly maxFlows: number;
   readonly slabs: number;
   readonly slabRows: number;
+  /** Upper edges (exclusive) of the size bins, octets of IP length, at most 15; default {@link DEFAULT_SIZE_EDGES}. */
+  readonly sizeEdges?: readonly number[];
+  /** Tunnels whose inner packet is the flow; all others are metered by their outer addresses. */
+  readonly tunnels?: readonly TunnelName[];
   /** 13 words that key the cache's hash; random when absent. */
   readonly secret?: Uint32Array;
 }
@@ -56,7 +68,8 @@ export function prepareMeter(settings: MeterSettings): PreparedMeter {
       exportTicks: Math.ceil((exportMs * NS_PER_MS) / TICK_NS),
       idleTicks: Math.ceil((exportMs * NS_PER_MS) / TICK_NS),
       secret: settings.secret ?? randomFillSync(new Uint32Array(13)),
-      sizeLut: sizeLut(),
+      sizeLut: sizeLut(settings.sizeEdges),
+      tunnels: tunnelBits(settings.tunnels),
       idleNs: idleTimeoutMs * NS_PER_MS,
       activeNs: activeTimeoutMs * NS_PER_MS,
       graceNs: exportMs * NS_PER_MS,

@@ -29,7 +29,7 @@ function expectRow(row: GoldenRow, records: readonly Delta[]): void {
 
 describe('golden packets through the user-space build', () => {
   test.each(GOLDEN)('$name', (row) => {
-    const meter = new UserMeter();
+    const meter = new UserMeter({ tunnels: row.tunnels ?? [] });
     row.frames.forEach((frame, i) => {
       meter.run(bytesOf(frame), 1000 + i * 10);
     });
@@ -51,8 +51,8 @@ describe.skipIf(skip !== undefined)(
   `golden packets through the kernel${skip === undefined ? '' : ` (skipped: ${skip})`}`,
   () => {
     test.each(GOLDEN)('$name', (row) => {
-      const kernel = new KernelMeter();
-      const user = new UserMeter();
+      const kernel = new KernelMeter({ tunnels: row.tunnels ?? [] });
+      const user = new UserMeter({ tunnels: row.tunnels ?? [] });
       for (const frame of row.frames) expect(kernel.run(bytesOf(frame))).toBe(XDP_PASS);
       const records = kernel.finish();
       expectRow(row, records);

@@ -1,3 +1,4 @@
+import type { TunnelName } from '../../src/capture/meter-options.js';
 import { KIND } from './delta.js';
 import { type PacketBuilder, packet, TCP } from './packet.js';
 
@@ -7,6 +8,7 @@ import { type PacketBuilder, packet, TCP } from './packet.js';
  */
 export interface GoldenRow {
   readonly name: string;
+  readonly tunnels?: readonly TunnelName[];
   readonly frames: readonly (PacketBuilder | Uint8Array)[];
   readonly key: {
     readonly kind: number;
@@ -402,5 +404,147 @@ export const GOLDEN: readonly GoldenRow[] = [
     packets: [5, 0],
     octets: [63 + 64 + 96 + 1471 + 1472, 0],
     fields: { size_bins: [1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, ...Array(16).fill(0)] },
+  },
+  {
+    name: 'PPPoE sessions are read through, IPv4 and IPv6',
+    frames: [packet().ether().pppoe(7).ipv4().tcp().payload(10)],
+    key: { ...v4, ...tcpPorts },
+    packets: [1, 0],
+    octets: [50, 0],
+  },
+  {
+    name: 'PPPoE over VLAN, IPv6 inside',
+    frames: [packet().ether().vlan(5).pppoe(7).ipv6().udp()],
+    key: { ...v6, lowerPort: 40000, upperPort: 53, protocol: 17, vlan: 5 },
+    packets: [1, 0],
+    octets: [48, 0],
+  },
+  {
+    name: 'MPLS labels are read through to the IP header below',
+    frames: [packet().ether().mpls(100).mpls(200).ipv6().tcp()],
+    key: { ...v6, ...tcpPorts },
+    packets: [1, 0],
+    octets: [60, 0],
+  },
+  {
+    name: 'MPLS without IP at the bottom stays MPLS',
+    frames: [packet().ether().mpls(100, true).payload(40, 0)],
+    key: { kind: KIND.nonIp, lowerPort: 0x8847 },
+    packets: [1, 0],
+    octets: [58, 0],
+  },
+  {
+    name: 'a PPPoE header cut off',
+    frames: [packet().ether({ type: 0x8864 }).payload(5)],
+    key: unparsed(9, 0x8864),
+    packets: [1, 0],
+    octets: [19, 0],
+  },
+  {
+    name: 'VXLAN is its outer flow unless it is to be entered',
+    frames: [ip.udp({ dport: 4789 }).vxlan(42).ether().ipv4({ source: '192.168.0.1' }).tcp()],
+    key: { ...v4, lowerPort: 40000, upperPort: 4789, protocol: 17, tunnelId: 0, tunnelKind: 0 },
+    packets: [1, 0],
+    octets: [20 + 8 + 8 + 14 + 40, 0],
+  },
+  {
+    name: 'VXLAN entered: the inner flow, with its network identifier and the octets of the wire',
+    tunnels: ['vxlan'],
+    frames: [
+      ip.udp({ dport: 4789 }).vxlan(42).ether().vlan(9).ipv4({ source: '192.168.0.1' }).tcp().payload(7),
+    ],
+    key: {
+      kind: KIND.ipv4,
+      lower: '10.0.0.2',
+      upper: '192.168.0.1',
+      lowerPort: 443,
+      upperPort: 40000,
+      protocol: 6,
+      tunnelId: 42,
+      tunnelKind: 4789,
+      vlan: 0,
+    },
+    packets: [0, 1],
+    octets: [0, 20 + 8 + 8 + 14 + 4 + 40 + 7],
+    fields: { first_payload: [-7] },
+  },
+  {
+    name: 'Geneve entered, options skipped',
+    tunnels: ['geneve'],
+    frames: [ip.udp({ dport: 6081 }).geneve(77, 3).ether().ipv6().udp()],
+    key: { ...v6, lowerPort: 40000, upperPort: 53, protocol: 17, tunnelId: 77, tunnelKind: 6081 },
+    packets: [1, 0],
+    octets: [20 + 8 + 8 + 12 + 14 + 48, 0],
+  },
+  {
+    name: 'GTP-U entered by its tunnel endpoint',
+    tunnels: ['gtpu'],
+    frames: [ip.udp({ dport: 2152 }).gtpu(0xdeadbeef).ipv4().udp().payload(4)],
+    key: { ...v4, lowerPort: 40000, upperPort: 53, protocol: 17, tunnelId: 0xdeadbeef, tunnelKind: 2152 },
+    packets: [1, 0],
+    octets: [20 + 8 + 8 + 32, 0],
+  },
+  {
+    name: 'GRE with a key entered',
+    tunnels: ['gre'],
+    frames: [ip.gre({ key: 5 }).ipv6().tcp()],
+    key: { ...v6, ...tcpPorts, tunnelId: 5, tunnelKind: 47 },
+    packets: [1, 0],
+    octets: [20 + 8 + 60, 0],
+  },
+  {
+    name: 'GRE is its outer flow unless it is to be entered',
+    frames: [ip.gre({ key: 5 }).ipv6().tcp()],
+    key: { ...v4, lowerPort: 0, upperPort: 0, protocol: 47 },
+    packets: [1, 0],
+    octets: [20 + 8 + 60, 0],
+  },
+  {
+    name: 'enhanced GRE of PPTP is no tunnel that can be entered',
+    tunnels: ['gre'],
+    frames: [ip.gre({ flags: 0x2001, key: 1, type: 0x880b })],
+    key: { ...v4, protocol: 47 },
+    packets: [1, 0],
+    octets: [28, 0],
+  },
+  {
+    name: '6in4 entered',
+    tunnels: ['ip'],
+    frames: [ip.ipv6().udp()],
+    key: { ...v6, lowerPort: 40000, upperPort: 53, protocol: 17, tunnelKind: 41 },
+    packets: [1, 0],
+    octets: [20 + 48, 0],
+  },
+  {
+    name: 'IPv4 in IPv6 entered',
+    tunnels: ['ip'],
+    frames: [ip6.ipv4().tcp()],
+    key: { ...v4, ...tcpPorts, tunnelKind: 4 },
+    packets: [1, 0],
+    octets: [80, 0],
+  },
+  {
+    name: 'a VXLAN header cut off',
+    tunnels: ['vxlan'],
+    frames: [ip.udp({ dport: 4789 }).payload(4)],
+    key: unparsed(9, 0x0800),
+    packets: [1, 0],
+    octets: [46, 0],
+  },
+  {
+    name: 'ARP inside VXLAN is not IP, with the network identifier',
+    tunnels: ['vxlan'],
+    frames: [ip.udp({ dport: 4789 }).vxlan(3).ether({ type: 0x0806 }).payload(28)],
+    key: { kind: KIND.nonIp, lowerPort: 0x0806, tunnelId: 3, tunnelKind: 4789 },
+    packets: [1, 0],
+    octets: [14 + 20 + 8 + 8 + 14 + 28, 0],
+  },
+  {
+    name: 'a third tunnel inside two others is a packet of the second',
+    tunnels: ['ip'],
+    frames: [ip.ipv4().ipv4({ source: '10.3.0.1' }).ipv4().tcp()],
+    key: { kind: KIND.ipv4, lower: '10.0.0.2', upper: '10.3.0.1', protocol: 4, tunnelKind: 4 },
+    packets: [0, 1],
+    octets: [0, 100],
   },
 ];

@@ -1,5 +1,5 @@
 import { gatewayObjectPath, loadBpfAddon } from '../../src/capture/bpf.js';
-import { sizeLut } from '../../src/capture/meter-options.js';
+import { sizeLut, type TunnelName, tunnelBits } from '../../src/capture/meter-options.js';
 import { type Delta, deltas } from './delta.js';
 
 /** A fixed secret: both builds must put a key into the same slot. */
@@ -28,6 +28,7 @@ export interface TestMeterOptions {
   readonly cacheEntries?: number;
   readonly exportTicks?: number;
   readonly sizeEdges?: readonly number[];
+  readonly tunnels?: readonly TunnelName[];
 }
 
 const options = (o: TestMeterOptions): object => ({
@@ -35,6 +36,7 @@ const options = (o: TestMeterOptions): object => ({
   exportTicks: o.exportTicks ?? 2 ** 31,
   secret: SECRET,
   sizeLut: sizeLut(o.sizeEdges),
+  tunnels: tunnelBits(o.tunnels),
   objectPath: gatewayObjectPath(),
   ringBytes: 2 ** 20,
 });
