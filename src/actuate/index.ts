@@ -38,5 +38,6 @@ export { FileLease } from './lease.js';
 export type { ActuatedLink, EndpointsOf, ServiceEndpoint } from './link.js';
 export { type BlackoutWindow, type Policy, reasonsAgainst, shareMoved } from './policy.js';
 export { type LinkWeights, RouteActuator, type RouteOptions } from './route.js';
+export type { Steering } from './route-commands.js';
 export { StepActuator } from './step-actuator.js';
 export { signatureOf, WebhookActuator, type WebhookOptions } from './webhook.js';

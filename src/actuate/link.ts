@@ -3,6 +3,8 @@ export interface ActuatedLink {
   readonly linkId: string;
   /** Interface name inside the namespace that the actuator works in. */
   readonly interfaceName: string;
+  /** Where it leads. Default `public`. */
+  readonly network?: 'private' | 'public';
   /** Next hops behind the link, for steering. */
   readonly nextHopIPv4?: string;
   readonly nextHopIPv6?: string;

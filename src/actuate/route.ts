@@ -1,13 +1,24 @@
 import type { ActuationPlan, Change, DesiredAllocation, JsonValue, Refusal } from './actuator.js';
 import { ipTool, type LineTool, nftTool } from './line-tool.js';
 import type { ActuatedLink, EndpointsOf } from './link.js';
-import { chooseLine, MARK_MASK, markOf, matchesOf, tableLines, weightsLine } from './route-commands.js';
+import {
+  chooseLine,
+  MARK_MASK,
+  markOf,
+  matchesOf,
+  type Steering,
+  tableLines,
+  weightsIn,
+  weightsLine,
+} from './route-commands.js';
 import { StepActuator } from './step-actuator.js';
 
 export interface RouteOptions {
   readonly links: readonly ActuatedLink[];
   readonly endpointsOf: EndpointsOf;
   readonly netns?: string;
+  /** What choosing a link means for a workload. Default: `way-out` for all. */
+  readonly steeringOf?: (workloadId: number) => Steering;
   /** First routing table (and rule preference) of ours; one a link. Default 7100. */
   readonly firstTable?: number;
   readonly now?: () => number;
@@ -90,7 +101,7 @@ export class RouteActuator extends StepActuator {
     } else {
       const weights = value as LinkWeights;
       this.#weights.set(workloadId, weights);
-      line = weightsLine(workloadId, weights, this.#options.links);
+      line = weightsLine(workloadId, weights, this.#options.links, this.#steeringOf(workloadId));
       if (before === undefined) line = `add chain inet tidegate ${chain}; ${line}; ${this.#chooseAll()}`;
     }
     try {
@@ -167,22 +178,22 @@ export class RouteActuator extends StepActuator {
       }
     const found = await this.#nft.run(['list tables inet']);
     if (found.includes('table inet tidegate')) await this.#adopt();
-    else await this.#nft.run([tableLines()]);
+    else {
+      const outside = links.filter((link) => link.network !== 'private').map((link) => link.interfaceName);
+      await this.#nft.run([tableLines(outside)]);
+    }
     this.#ready = true;
   }
 
   /** Reads the weights that are in force from the kernel. */
   async #adopt(): Promise<void> {
     const listing = await this.#nft.run(['list table inet tidegate']);
-    for (const [, id, body = ''] of listing.matchAll(/chain w(\d+) \{([^}]*\}?[^}]*)\}/g)) {
-      const weights: Record<string, number> = {};
-      for (const [, from, to, mark] of body.matchAll(/(\d+)(?:-(\d+))? : (0x[0-9a-f]+)/g)) {
-        const index = this.#options.links.findIndex((_, i) => Number(markOf(i)) === Number(mark));
-        const link = this.#options.links[index];
-        if (link) weights[link.linkId] = Number(to ?? from) - Number(from) + 1;
-      }
-      this.#weights.set(Number(id), weights);
-    }
+    for (const [, id, body = ''] of listing.matchAll(/chain w(\d+) \{([^}]*\}?[^}]*)\}/g))
+      this.#weights.set(Number(id), weightsIn(body, this.#options.links));
+  }
+
+  #steeringOf(workloadId: number): Steering {
+    return this.#options.steeringOf?.(workloadId) ?? 'way-out';
   }
 }
 

@@ -3,6 +3,7 @@ export {
   hostIPv4,
   hostIPv6,
   LAB_BURST,
+  LAB_BURST_CLIENTS,
   LAB_EXCHANGE,
   LAB_LINKS,
   LAB_TRANSIT,

@@ -67,8 +67,21 @@ export const LAB_TRANSIT = { ipv4: '192.0.2.0', length: 25, hosts: ['192.0.2.10'
  */
 export const LAB_BURST = { ipv4: '192.0.2.200' } as const;
 
-/** The direct link between the public networks. */
-export const LAB_EXCHANGE = { publicA: '192.0.2.253', publicB: '192.0.2.254', length: 30 } as const;
+/**
+ * The direct link between the public networks: each reaches the other's hosts by it, so that the gateway may send to
+ * any public host by either of its public links.
+ */
+export const LAB_EXCHANGE = {
+  publicA: '192.0.2.253',
+  publicB: '192.0.2.254',
+  length: 30,
+  publicAIPv6: '2001:db8:e::a',
+  publicBIPv6: '2001:db8:e::b',
+  lengthIPv6: 64,
+} as const;
+
+/** Clients of the burst service, in public-b: they meet it through the gateway, both ways, wherever it is served. */
+export const LAB_BURST_CLIENTS = ['203.0.113.33'] as const;
 
 /** IPv4 address of a host behind a link, e.g. `(private, 21)` → `10.20.0.21`. */
 export const hostIPv4 = (link: LabLinkPlan, host: number): string =>

@@ -2,6 +2,7 @@ import {
   hostIPv4,
   hostIPv6,
   LAB_BURST,
+  LAB_BURST_CLIENTS,
   LAB_EXCHANGE,
   LAB_LINKS,
   LAB_TRANSIT,
@@ -67,6 +68,14 @@ export function gatewayScript(): string {
     `route add ${LAB_TRANSIT.ipv4}/${LAB_TRANSIT.length} via ${b.ipv4.host} metric 200`,
     `route add ${LAB_BURST.ipv4}/32 via ${inside.ipv4.host} metric 100`,
     `route add ${LAB_BURST.ipv4}/32 via ${a.ipv4.host} metric 200`,
+    // Each public network is also reached through the other one, when its own link is down.
+    ...[
+      [a, b],
+      [b, a],
+    ].flatMap(([to, by]) => [
+      `route add ${to!.ipv4.prefix}/${to!.ipv4.length} via ${by!.ipv4.host} metric 200`,
+      `route add ${to!.ipv6.prefix}/${to!.ipv6.length} via ${by!.ipv6.host} metric 2000`,
+    ]),
   );
   return (
     // Before the links come up, so that no router solicitation or redirect is ever sent.
@@ -78,30 +87,40 @@ export function gatewayScript(): string {
       'ipv4/conf/all/rp_filter': 0,
       'ipv4/conf/default/rp_filter': 0,
       'ipv4/conf/all/ignore_routes_with_linkdown': 1,
+      'ipv6/conf/all/ignore_routes_with_linkdown': 1,
       ...quietIPv6(...LAB_LINKS.map((link) => link.interfaceName)),
     }) + ipBatch(lines)
   );
 }
 
 function peerRoutes(link: LabLinkPlan): string[] {
-  const others = LAB_LINKS.filter((other) => other !== link);
-  const lines = others.flatMap((other) => [
-    `route add ${other.ipv4.prefix}/${other.ipv4.length} via ${link.ipv4.gateway} metric 100`,
-    `route add ${other.ipv6.prefix}/${other.ipv6.length} via ${link.ipv6.gateway}`,
-  ]);
-  const inside = linkPlan('private').ipv4;
-  if (link.linkId === 'public-a') {
-    // Answers find the other way when the gateway's link here is down.
-    lines.push(`route add ${inside.prefix}/${inside.length} via ${LAB_EXCHANGE.publicB} metric 200`);
-  } else if (link.linkId === 'public-b') {
-    lines.push(
-      `route add ${LAB_TRANSIT.ipv4}/${LAB_TRANSIT.length} via ${LAB_EXCHANGE.publicA}`,
-      `route add ${LAB_BURST.ipv4}/32 via ${link.ipv4.gateway}`,
-    );
-  } else {
-    lines.push(`route add ${LAB_TRANSIT.ipv4}/${LAB_TRANSIT.length} via ${link.ipv4.gateway}`);
+  const inside = linkPlan('private');
+  if (link.linkId === 'private') {
+    const outside = LAB_LINKS.filter((other) => other !== link).flatMap((other) => [
+      `route add ${other.ipv4.prefix}/${other.ipv4.length} via ${link.ipv4.gateway}`,
+      `route add ${other.ipv6.prefix}/${other.ipv6.length} via ${link.ipv6.gateway}`,
+    ]);
+    return [...outside, `route add ${LAB_TRANSIT.ipv4}/${LAB_TRANSIT.length} via ${link.ipv4.gateway}`];
   }
-  return lines;
+  const isA = link.linkId === 'public-a';
+  const other = linkPlan(isA ? 'public-b' : 'public-a');
+  const across = isA ? LAB_EXCHANGE.publicB : LAB_EXCHANGE.publicA;
+  const acrossIPv6 = isA ? LAB_EXCHANGE.publicBIPv6 : LAB_EXCHANGE.publicAIPv6;
+  return [
+    `route add ${other.ipv4.prefix}/${other.ipv4.length} via ${across}`,
+    `route add ${other.ipv6.prefix}/${other.ipv6.length} via ${acrossIPv6}`,
+    `route add ${inside.ipv4.prefix}/${inside.ipv4.length} via ${link.ipv4.gateway} metric 100`,
+    `route add ${inside.ipv6.prefix}/${inside.ipv6.length} via ${link.ipv6.gateway} metric 100`,
+    // Answers find the other way when the gateway's link here is down.
+    `route add ${inside.ipv4.prefix}/${inside.ipv4.length} via ${across} metric 200`,
+    `route add ${inside.ipv6.prefix}/${inside.ipv6.length} via ${acrossIPv6} metric 200`,
+    ...(isA
+      ? LAB_BURST_CLIENTS.map((client) => `route add ${client}/32 via ${link.ipv4.gateway}`)
+      : [
+          `route add ${LAB_TRANSIT.ipv4}/${LAB_TRANSIT.length} via ${across}`,
+          `route add ${LAB_BURST.ipv4}/32 via ${link.ipv4.gateway}`,
+        ]),
+  ];
 }
 
 /** Hosts, routes and interface features of one network behind the gateway. There is no default route. */
@@ -119,7 +138,12 @@ export function peerScript(linkId: LabLinkId): string {
   ];
   if (linkId !== 'private') {
     const own = linkId === 'public-a' ? LAB_EXCHANGE.publicA : LAB_EXCHANGE.publicB;
-    lines.push(`addr add ${own}/${LAB_EXCHANGE.length} dev ${EXCHANGE}`, `link set ${EXCHANGE} up`);
+    const ownIPv6 = linkId === 'public-a' ? LAB_EXCHANGE.publicAIPv6 : LAB_EXCHANGE.publicBIPv6;
+    lines.push(
+      `addr add ${own}/${LAB_EXCHANGE.length} dev ${EXCHANGE}`,
+      `addr add ${ownIPv6}/${LAB_EXCHANGE.lengthIPv6} dev ${EXCHANGE} nodad`,
+      `link set ${EXCHANGE} up`,
+    );
   }
   if (linkId === 'public-a') for (const host of LAB_TRANSIT.hosts) lines.push(`addr add ${host}/32 dev lo`);
   if (linkId !== 'public-b') lines.push(`addr add ${LAB_BURST.ipv4}/32 dev lo`);
@@ -128,11 +152,13 @@ export function peerScript(linkId: LabLinkId): string {
   return (
     setSysctls({
       'ipv4/ip_forward': forward,
+      'ipv6/conf/all/forwarding': forward,
       'ipv4/conf/all/send_redirects': 0,
       'ipv4/conf/default/send_redirects': 0,
       'ipv4/conf/all/rp_filter': 0,
       'ipv4/conf/default/rp_filter': 0,
       'ipv4/conf/all/ignore_routes_with_linkdown': 1,
+      'ipv6/conf/all/ignore_routes_with_linkdown': 1,
       ...quietIPv6(UPLINK, ...(linkId === 'private' ? [] : [EXCHANGE])),
     }) +
     // The gateway's XDP must see the packets of the wire: checksums filled in, no 64 KiB pseudo-packets. GRO on

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type ActuationPlan, type LinkWeights, RouteActuator } from '../../src/actuate/index.js';
-import { LAB_BURST, LabTopology } from '../../src/lab/index.js';
+import { LAB_BURST, LAB_BURST_CLIENTS, LAB_TRANSIT, LabTopology } from '../../src/lab/index.js';
 import { MemoryJournal } from '../support/memory-journal.js';
-import { netnsSkipReason, uniqueName } from '../support/netns.js';
+import { interfaceCounters, netnsSkipReason, uniqueName } from '../support/netns.js';
 import { Talker } from '../support/talker.js';
 
 const hasNft = (process.env.PATH ?? '')
@@ -44,10 +44,17 @@ describe.skipIf(skip !== undefined)(
       links: lab.interfaces.map((i) => ({
         linkId: i.linkId,
         interfaceName: i.name,
+        network: i.network,
         nextHopIPv4: i.peerIPv4,
         nextHopIPv6: i.peerIPv6,
       })),
-      endpointsOf: (id: number) => (id === 5 ? [{ address: VIP, protocol: 'tcp' as const, port: PORT }] : []),
+      endpointsOf: (id: number) =>
+        ({
+          5: [{ address: VIP, protocol: 'tcp' as const, port: PORT }],
+          6: [{ address: LAB_TRANSIT.hosts[0], protocol: 'tcp' as const, port: PORT }],
+          7: [{ address: 'fd00:20::31', protocol: 'tcp' as const, port: PORT }],
+        })[id] ?? [],
+      steeringOf: (id: number) => (id === 5 ? ('placement' as const) : ('way-out' as const)),
       netns: lab.gatewayNetns,
     });
     const count = (names: string[], name: string): number => names.filter((n) => n === name).length;
@@ -58,7 +65,7 @@ describe.skipIf(skip !== undefined)(
       await lab.start();
       const inside = new Talker(lab.netnsOf('private'));
       const outside = new Talker(lab.netnsOf('public-a'));
-      client = new Talker(lab.netnsOf('public-b'));
+      client = new Talker(lab.netnsOf('public-b'), LAB_BURST_CLIENTS[0]);
       talkers.push(inside, outside, client);
       await inside.serve(VIP, PORT, 'private');
       await outside.serve(VIP, PORT, 'public-a');
@@ -105,6 +112,36 @@ describe.skipIf(skip !== undefined)(
       await route.rollback(journal);
       expect(count(await client.open('rb', VIP, PORT, 5), 'private')).toBe(5);
       expect(await route.verify()).toMatchObject({ holds: true });
+    });
+
+    test('what leaves for the outside takes the chosen way out: requests of inside clients, answers of inside servers', async () => {
+      const [inside, outside] = talkers as [Talker, Talker, Talker];
+      await outside.serve(LAB_TRANSIT.hosts[0], PORT, 'outside');
+      await inside.serve('fd00:20::31', PORT, 'inside');
+      const visitor = new Talker(lab.netnsOf('public-b'), '2001:db8:b::31');
+      talkers.push(visitor);
+      const sentBy = (link: string): number => interfaceCounters(lab.gatewayNetns).get(link)!.txOctets;
+      const exchange = async (who: Talker, name: string, host: string, octets: number) => {
+        const before = ['public-a', 'public-b'].map(sentBy);
+        expect(await who.open(name, host, PORT, 1)).toHaveLength(1);
+        expect(await who.echo(name, octets)).toBe(1);
+        return ['public-a', 'public-b'].map((link, i) => sentBy(link) - before[i]!);
+      };
+      const octets = 200_000;
+      for (const [i, link] of ['public-b', 'public-a', 'public-b'].entries()) {
+        await route.apply(planOf(`out${i}`, { [link]: 1 }, 6), journal);
+        await route.apply(planOf(`in${i}`, { [link]: 1 }, 7), journal);
+        const chosen = link === 'public-a' ? 0 : 1;
+        for (const sent of [
+          await exchange(inside, `o${i}`, LAB_TRANSIT.hosts[0], octets),
+          await exchange(visitor, `i${i}`, 'fd00:20::31', octets),
+        ]) {
+          expect(sent[chosen]).toBeGreaterThan(octets);
+          expect(sent[1 - chosen]).toBeLessThan(octets / 10);
+        }
+      }
+      expect(await inside.echo('o')).toBe(3); // those of before are alive on their links
+      expect(await visitor.echo('i')).toBe(3);
     });
 
     test('another process takes over what it finds in the kernel', async () => {

@@ -7,7 +7,11 @@ export class Talker {
   readonly #waiting = new Map<number, (value: unknown) => void>();
   #next = 0;
 
-  constructor(netns: string) {
+  /** @param localAddress source address of its connections */
+  constructor(
+    netns: string,
+    readonly localAddress?: string,
+  ) {
     this.#child = fork(join(import.meta.dirname, '..', 'actuate', 'fixtures', 'talker.mjs'), [], {
       execPath: 'nsenter',
       execArgv: [`--net=${netns}`, process.execPath],
@@ -23,7 +27,9 @@ export class Talker {
   }
 
   open(from: string, host: string, port: number, count: number): Promise<string[]> {
-    return this.#ask({ action: 'open', host, port, count, from }) as Promise<string[]>;
+    return this.#ask({ action: 'open', host, port, count, from, localAddress: this.localAddress }) as Promise<
+      string[]
+    >;
   }
 
   echo(from: string, octets = 1000): Promise<number> {
@@ -31,7 +37,14 @@ export class Talker {
   }
 
   until(host: string, port: number, name: string, limitMs = 5000): Promise<number | null> {
-    return this.#ask({ action: 'until', host, port, name, limitMs }) as Promise<number | null>;
+    return this.#ask({
+      action: 'until',
+      host,
+      port,
+      name,
+      limitMs,
+      localAddress: this.localAddress,
+    }) as Promise<number | null>;
   }
 
   close(from: string): Promise<unknown> {

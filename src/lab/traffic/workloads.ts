@@ -1,4 +1,12 @@
-import { hostIPv4, hostIPv6, LAB_BURST, LAB_TRANSIT, type LabLinkId, linkPlan } from '../plan.js';
+import {
+  hostIPv4,
+  hostIPv6,
+  LAB_BURST,
+  LAB_BURST_CLIENTS,
+  LAB_TRANSIT,
+  type LabLinkId,
+  linkPlan,
+} from '../plan.js';
 import type { DayShape } from './profile.js';
 
 export type LabWorkload = 'backup' | 'api' | 'streaming' | 'dns' | 'batch' | 'telemetry' | 'web';
@@ -116,7 +124,7 @@ export const LAB_WORKLOADS: readonly WorkloadSpec[] = [
     name: 'web', // one address, served from inside and from public-a
     kind: 'exchange',
     clientNode: 'public-b',
-    clientAddresses: [hostIPv4(b, 33)],
+    clientAddresses: LAB_BURST_CLIENTS,
     serverNodes: ['private', 'public-a'],
     serverAddresses: [LAB_BURST.ipv4],
     protocol: 'tcp',
