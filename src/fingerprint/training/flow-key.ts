@@ -1,0 +1,16 @@
+import { isIPv6 } from 'node:net';
+import { FIRST_DYNAMIC_PORT } from '../features/services.js';
+
+/** One text for a flow whichever way round it is written. IPv6 addresses in any spelling compare equal. */
+export function flowKey(protocol: number, addressA: string, portA: number, addressB: string, portB: number): string {
+  const a = `${canonical(addressA)}|${portA}`;
+  const b = `${canonical(addressB)}|${portB}`;
+  return a < b ? `${protocol}|${a}|${b}` : `${protocol}|${b}|${a}`;
+}
+
+const canonical = (address: string): string =>
+  isIPv6(address) ? new URL(`http://[${address}]/`).hostname : address;
+
+/** Ports that say what a flow is for; −1 for dynamic ones. */
+export const portIdentity = (protocol: number, port: number): number =>
+  port > 0 && port < 32768 && port < FIRST_DYNAMIC_PORT ? protocol * 65536 + port : -1;
