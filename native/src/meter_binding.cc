@@ -2,6 +2,7 @@
 // kernel's build (BPF_PROG_TEST_RUN on one CPU, no sweep timer) and through the user-space build, each giving
 // raw records.
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <sched.h>
@@ -124,6 +125,35 @@ class UserMeterBinding : public Napi::ObjectWrap<UserMeterBinding>
 	tg_u32 now_ = 0;
 };
 
+namespace
+{
+// parseFrame(frame, tunnels) -> {quick, slow}: what each way through the parser makes of a frame, as the
+// octets of struct tg_packet before its scratch space; `quick` is absent when that way declines.
+Napi::Value ParseFrameJs(const Napi::CallbackInfo &info)
+{
+	Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
+	tg_frame frame = {bytes.Data(), bytes.Data() + bytes.ByteLength(),
+			  static_cast<tg_u32>(bytes.ByteLength()), info[1].As<Napi::Number>().Uint32Value()};
+	Napi::Object result = Napi::Object::New(info.Env());
+	tg_packet packet;
+	auto facts = [&] {
+		// Meaningless without a fragment or a payload, so not compared.
+		if (!packet.fragment)
+			packet.fragment_id = 0;
+		if (!packet.payload)
+			packet.payload_offset = 0;
+		return Napi::Buffer<uint8_t>::Copy(info.Env(), reinterpret_cast<const uint8_t *>(&packet),
+						   offsetof(tg_packet, source));
+	};
+
+	if (tg_parse_quick(&frame, &packet))
+		result.Set("quick", facts());
+	tg_parse_frame(&frame, &packet);
+	result.Set("slow", facts());
+	return result;
+}
+} // namespace
+
 // The kernel's build, one frame at a time on CPU 0.
 class KernelMeterBinding : public Napi::ObjectWrap<KernelMeterBinding>
 {
@@ -226,6 +256,7 @@ void InitMeters(Napi::Env env, Napi::Object exports)
 {
 	exports.Set("UserMeter", UserMeterBinding::Define(env));
 	exports.Set("KernelMeter", KernelMeterBinding::Define(env));
+	exports.Set("parseFrame", Napi::Function::New(env, ParseFrameJs, "parseFrame"));
 }
 
 } // namespace tidegate

@@ -20,6 +20,7 @@ interface RawUserMeter extends RawMeter {
 }
 
 interface MeterAddon {
+  parseFrame(frame: Uint8Array, tunnels: number): { readonly quick?: Buffer; readonly slow: Buffer };
   readonly KernelMeter: new (options: object) => RawKernelMeter;
   readonly UserMeter: new (options: object) => RawUserMeter;
 }
@@ -46,6 +47,12 @@ const addon = (): MeterAddon => loadBpfAddon() as unknown as MeterAddon;
 /** BPF_PROG_TEST_RUN's interface is the loopback of the namespace. */
 export const TEST_RUN_IFINDEX = 1;
 export const XDP_PASS = 2;
+
+/** What each way through the parser makes of a frame; `quick` is undefined when that way declines. */
+export const parseBothWays = (
+  frame: Uint8Array,
+  tunnels: readonly TunnelName[] = [],
+): { readonly quick?: Buffer; readonly slow: Buffer } => addon().parseFrame(frame, tunnelBits(tunnels));
 
 /** The user-space build: the same C lines that replay runs. */
 export class UserMeter {
