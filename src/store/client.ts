@@ -107,9 +107,11 @@ export class StoreClient {
     columns: readonly string[],
     block: Uint8Array,
     token: string,
+    options: { readonly signal?: AbortSignal } = {},
   ): Promise<void> {
     await this.#guard(async () => {
       const { stream } = await this.#client.exec({
+        ...(options.signal ? { abort_signal: options.signal } : {}),
         query: `INSERT INTO ${table} (${columns.join(', ')}) SETTINGS async_insert = 0, insert_deduplication_token = '${token}', deduplicate_blocks_in_dependent_materialized_views = 1 FORMAT Native`,
         values: Readable.from([block], { objectMode: false }),
       });

@@ -3,8 +3,8 @@ import type { StoreClient } from './client.js';
 import { MIGRATIONS } from './schema.js';
 
 /**
- * Brings a database up to date: every migration that is not recorded is run in order and then recorded. Statements
- * are idempotent, so a migration that was cut off is simply run again.
+ * Brings a database up to date: every migration is run in order, and recorded the first time. Statements are
+ * idempotent, so one that was cut off is simply run again.
  *
  * @param admin a client whose default database exists before ours does
  * @param client a client of the database itself
@@ -23,8 +23,9 @@ export async function migrate(
   const rows = await client.query<{ version: number }>('SELECT DISTINCT version FROM schema_migrations');
   const done = new Set(rows.map((row) => Number(row.version)));
   for (const migration of MIGRATIONS) {
-    if (done.has(migration.version)) continue;
+    // A recorded migration is run again as well: it costs little, and brings back a table that somebody dropped.
     for (const statement of migration.statements) await client.command(statement);
+    if (done.has(migration.version)) continue;
     await client.insertRows('schema_migrations', [
       { version: migration.version, name: migration.name, applied: new Date().toISOString() },
     ]);

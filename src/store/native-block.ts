@@ -1,5 +1,5 @@
 import type { FlowBatch } from '../flow/batch.js';
-import { type ColumnType, FLOW_COLUMNS } from '../flow/columns.js';
+import { type ColumnType, ELEMENT_BYTES, FLOW_COLUMNS } from '../flow/columns.js';
 
 /** What a link is to the gateway's owner. */
 export interface LinkOfInterface {
@@ -36,6 +36,7 @@ export const BLOCK_COLUMNS: readonly string[] = [
   'gateway',
   'linkId',
   'outbound',
+  'clockCorrectionNanoseconds',
   'octetsOut',
   'octetsIn',
   'packetsOut',
@@ -65,12 +66,6 @@ class BlockWriter {
     this.#at += 1;
   }
 
-  string(text: string): void {
-    const bytes = Buffer.from(text, 'utf8');
-    this.varUInt(bytes.length);
-    this.raw(bytes);
-  }
-
   raw(bytes: Uint8Array): void {
     this.#room(bytes.length);
     this.#bytes.set(bytes, this.#at);
@@ -78,8 +73,8 @@ class BlockWriter {
   }
 
   column(name: string, type: string): void {
-    this.string(name);
-    this.string(type);
+    this.raw(stringOctets(name));
+    this.raw(stringOctets(type));
   }
 
   finish(): Uint8Array {
@@ -99,13 +94,27 @@ const octetsOf = (view: ArrayBufferView): Uint8Array =>
 
 /** Octets and packets of each row as seen from the private side, and the link that they used. */
 interface LinkColumns {
-  readonly linkIds: string[];
+  /** The link of each row, ready to be copied: length and text. */
+  readonly linkIds: Uint8Array[];
   readonly outbound: Uint8Array;
-  readonly octetsOut: BigUint64Array;
-  readonly octetsIn: BigUint64Array;
-  readonly packetsOut: BigUint64Array;
-  readonly packetsIn: BigUint64Array;
+  readonly octetsOut: Uint32Array;
+  readonly octetsIn: Uint32Array;
+  readonly packetsOut: Uint32Array;
+  readonly packetsIn: Uint32Array;
 }
+
+/** A 64-bit column as pairs of 32-bit words: copied without making a BigInt of each value. */
+const wordsOf = (view: BigUint64Array): Uint32Array =>
+  new Uint32Array(view.buffer, view.byteOffset, view.length * 2);
+
+const stringOctets = (text: string): Uint8Array => {
+  const bytes = Buffer.from(text, 'utf8');
+  const prefix: number[] = [];
+  let rest = bytes.length;
+  for (; rest >= 0x80; rest >>>= 7) prefix.push((rest & 0x7f) | 0x80);
+  prefix.push(rest);
+  return Buffer.concat([Uint8Array.from(prefix), bytes]);
+};
 
 /**
  * The public link is the way out that a flow takes; "out" is from the private side towards it. A flow between two
@@ -115,17 +124,30 @@ function linkColumns(batch: FlowBatch, links: BlockOptions['links']): LinkColumn
   const { rows } = batch;
   const ingress = batch.column('ingressInterface', 'u32');
   const egress = batch.column('egressInterface', 'u32');
-  const octets = batch.column('octetDeltaCount', 'u64');
-  const reverseOctets = batch.column('reverseOctetDeltaCount', 'u64');
-  const packets = batch.column('packetDeltaCount', 'u64');
-  const reversePackets = batch.column('reversePacketDeltaCount', 'u64');
+  const forward = [
+    wordsOf(batch.column('octetDeltaCount', 'u64')),
+    wordsOf(batch.column('packetDeltaCount', 'u64')),
+  ] as const;
+  const reverse = [
+    wordsOf(batch.column('reverseOctetDeltaCount', 'u64')),
+    wordsOf(batch.column('reversePacketDeltaCount', 'u64')),
+  ] as const;
   const result: LinkColumns = {
-    linkIds: new Array<string>(rows),
+    linkIds: new Array<Uint8Array>(rows),
     outbound: new Uint8Array(rows),
-    octetsOut: new BigUint64Array(rows),
-    octetsIn: new BigUint64Array(rows),
-    packetsOut: new BigUint64Array(rows),
-    packetsIn: new BigUint64Array(rows),
+    octetsOut: new Uint32Array(rows * 2),
+    octetsIn: new Uint32Array(rows * 2),
+    packetsOut: new Uint32Array(rows * 2),
+    packetsIn: new Uint32Array(rows * 2),
+  };
+  const texts = new Map<string, Uint8Array>();
+  const textOf = (linkId: string): Uint8Array => {
+    let text = texts.get(linkId);
+    if (text === undefined) {
+      text = stringOctets(linkId);
+      texts.set(linkId, text);
+    }
+    return text;
   };
   for (let row = 0; row < rows; row += 1) {
     const source = links[ingress[row]!];
@@ -133,35 +155,93 @@ function linkColumns(batch: FlowBatch, links: BlockOptions['links']): LinkColumn
     // An initiator behind a public link makes the forward direction the inbound one.
     const inbound =
       source?.network === 'public' || (source === undefined && destination?.network === 'private');
-    result.linkIds[row] =
-      (inbound ? source : destination?.network === 'public' ? destination : source)?.linkId ?? '';
+    const way = inbound ? source : destination?.network === 'public' ? destination : source;
+    result.linkIds[row] = textOf(way?.linkId ?? '');
     result.outbound[row] = inbound ? 0 : 1;
-    result.octetsOut[row] = inbound ? reverseOctets[row]! : octets[row]!;
-    result.octetsIn[row] = inbound ? octets[row]! : reverseOctets[row]!;
-    result.packetsOut[row] = inbound ? reversePackets[row]! : packets[row]!;
-    result.packetsIn[row] = inbound ? packets[row]! : reversePackets[row]!;
+    const [octetsOut, packetsOut] = inbound ? reverse : forward;
+    const [octetsIn, packetsIn] = inbound ? forward : reverse;
+    for (let word = row * 2; word < row * 2 + 2; word += 1) {
+      result.octetsOut[word] = octetsOut[word]!;
+      result.octetsIn[word] = octetsIn[word]!;
+      result.packetsOut[word] = packetsOut[word]!;
+      result.packetsIn[word] = packetsIn[word]!;
+    }
   }
   return result;
 }
 
+const DAY_NS = 86_400_000_000_000n;
+const OLDEST_NS = 10n * DAY_NS;
+const NEWEST_NS = 3_600_000_000_000n;
+
+/** Start and end of each row as they are stored, and what was added to a measured end to get there. */
+interface Times {
+  readonly start: BigUint64Array;
+  readonly end: BigUint64Array;
+  readonly correction: BigInt64Array;
+}
+
+/**
+ * A clock that jumped would spread one block over more days than ClickHouse takes in one INSERT, or end the record's
+ * retention at once. Rows that ended more than ten days ago or more than an hour ahead are moved to now, with their
+ * duration, and say by how much.
+ */
+function saneTimes(batch: FlowBatch, nowMs: number): Times {
+  const start = batch.column('flowStartNanoseconds', 'u64');
+  const end = batch.column('flowEndNanoseconds', 'u64');
+  const correction = new BigInt64Array(batch.rows);
+  const now = BigInt(Math.round(nowMs)) * 1_000_000n;
+  const [oldest, newest] = [now - OLDEST_NS, now + NEWEST_NS];
+  let times: Times = { start, end, correction };
+  for (let row = 0; row < batch.rows; row += 1) {
+    const ended = end[row]!;
+    const began = start[row]!;
+    if (ended >= oldest && ended <= newest && began <= newest && began + DAY_NS >= oldest) continue;
+    // The batch belongs to its source and is not written to.
+    if (times.start === start) times = { start: start.slice(), end: end.slice(), correction };
+    const duration = ended >= began && ended - began <= DAY_NS ? ended - began : 0n;
+    const stored = ended >= oldest && ended <= newest ? ended : now;
+    times.end[row] = stored;
+    times.start[row] = stored - duration;
+    correction[row] = stored - ended;
+  }
+  return times;
+}
+
+/** Octets a row of all columns that lie in the batch, with the offsets of arrays. */
+const ROW_OCTETS = FLOW_COLUMNS.reduce(
+  (sum, { type, width }) => sum + width * ELEMENT_BYTES[type] + (width > 1 ? 8 : 0),
+  0,
+);
+/** Octets a row of the columns that are made here, without the strings. */
+const MADE_OCTETS = 1 + 5 * 8;
+const NAMES_OCTETS = 8_192;
+
 /**
  * A batch as one block of ClickHouse's Native format (columns and rows as counts, then each column's name, type and
- * data). Column data are copied as they lie; only array offsets and the link columns are made here. No object a row.
+ * data). Column data are copied as they lie; only array offsets, link columns and times that cannot be true are made
+ * here. No object a row.
  *
+ * @param nowMs Unix time against which the rows' clocks are judged
  * @see https://clickhouse.com/docs/interfaces/formats/Native
  */
-export function encodeFlowBlock(batch: FlowBatch, options: BlockOptions): Uint8Array {
+export function encodeFlowBlock(batch: FlowBatch, options: BlockOptions, nowMs = Date.now()): Uint8Array {
   const { rows } = batch;
-  const out = new BlockWriter(rows * 900 + 16_384);
   const links = linkColumns(batch, options.links);
+  const times = saneTimes(batch, nowMs);
+  const gateway = stringOctets(options.gateway);
+  const strings = links.linkIds.reduce((sum, text) => sum + text.length, rows * gateway.length);
+  const out = new BlockWriter(rows * (ROW_OCTETS + MADE_OCTETS) + strings + NAMES_OCTETS);
   out.varUInt(BLOCK_COLUMNS.length);
   out.varUInt(rows);
   out.column('gateway', 'String');
-  for (let row = 0; row < rows; row += 1) out.string(options.gateway);
+  for (let row = 0; row < rows; row += 1) out.raw(gateway);
   out.column('linkId', 'String');
-  for (let row = 0; row < rows; row += 1) out.string(links.linkIds[row]!);
+  for (let row = 0; row < rows; row += 1) out.raw(links.linkIds[row]!);
   out.column('outbound', 'UInt8');
   out.raw(links.outbound);
+  out.column('clockCorrectionNanoseconds', 'Int64');
+  out.raw(octetsOf(times.correction));
   for (const name of ['octetsOut', 'octetsIn', 'packetsOut', 'packetsIn'] as const) {
     out.column(name, 'UInt64');
     out.raw(octetsOf(links[name]));
@@ -174,7 +254,13 @@ export function encodeFlowBlock(batch: FlowBatch, options: BlockOptions): Uint8A
       for (let row = 0; row < rows; row += 1) ends[row] = BigInt((row + 1) * width);
       out.raw(octetsOf(ends));
     }
-    out.raw(octetsOf(batch.column(name, type)));
+    const made =
+      name === 'flowStartNanoseconds'
+        ? times.start
+        : name === 'flowEndNanoseconds'
+          ? times.end
+          : batch.column(name, type);
+    out.raw(octetsOf(made));
   }
   return out.finish();
 }

@@ -55,6 +55,7 @@ export const MIGRATIONS: readonly Migration[] = [
       `CREATE TABLE IF NOT EXISTS flows (
   gateway LowCardinality(String), linkId LowCardinality(String) COMMENT 'the way out that the flow used',
   outbound UInt8 COMMENT '1 = the initiator is on the private side',
+  clockCorrectionNanoseconds Int64 COMMENT 'stored end minus measured end; not 0 when the clock could not be right' CODEC(ZSTD(1)),
   octetsOut UInt64 COMMENT 'from the private side' CODEC(T64, ZSTD(1)), octetsIn UInt64 COMMENT 'towards the private side' CODEC(T64, ZSTD(1)),
   packetsOut UInt64 CODEC(T64, ZSTD(1)), packetsIn UInt64 CODEC(T64, ZSTD(1)),
 ${flowColumns},
@@ -89,7 +90,7 @@ FROM flows AS f GROUP BY time, gateway, workloadId, linkId`,
 ) ENGINE = MergeTree PARTITION BY toDate(time, 'UTC') ORDER BY (gateway, time)
 TTL toDateTime(time, 'UTC') + INTERVAL 7 DAY SETTINGS ttl_only_drop_parts = 1, ${DEDUPLICATION}`,
       `CREATE MATERIALIZED VIEW IF NOT EXISTS fingerprints_view TO fingerprints AS
-SELECT flowEndNanoseconds AS time, gateway, flowId, workloadId, fingerprint FROM flows WHERE flowKind IN (4, 6)`,
+SELECT flowEndNanoseconds AS time, gateway, flowId, workloadId, fingerprint FROM flows WHERE flowKind IN (4, 6) AND notEmpty(fingerprint)`,
       `CREATE TABLE IF NOT EXISTS resource_usage (
   time DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)), gateway LowCardinality(String), workloadId UInt32, cpuCores Float64, memoryBytes Float64, source LowCardinality(String)
 ) ENGINE = ReplacingMergeTree ORDER BY (gateway, workloadId, time) TTL time + INTERVAL 400 DAY SETTINGS ttl_only_drop_parts = 0`,

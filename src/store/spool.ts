@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { messageOf } from '../base/errors.js';
@@ -30,7 +30,7 @@ const PREFIX_BYTES = 12;
 const SUFFIX = '.frame';
 
 /**
- * A directory of frames, one file each: magic, header length, CRC-32 of header and block, header as JSON, block.
+ * A directory of frames, one file each: magic, CRC-32 of all that follows, header length, header as JSON, block.
  * A file appears under its final name only when it is whole, so a reader never meets half a frame that was being
  * written; one that was damaged later is told by its CRC and set aside.
  */
@@ -65,8 +65,8 @@ export class Spool {
     const json = Buffer.from(JSON.stringify(header), 'utf8');
     const prefix = Buffer.alloc(PREFIX_BYTES);
     prefix.writeUInt32LE(MAGIC, 0);
-    prefix.writeUInt32LE(json.length, 4);
-    prefix.writeUInt32LE(crc32(block, crc32(json)), 8);
+    prefix.writeUInt32LE(json.length, 8);
+    prefix.writeUInt32LE(crc32(block, crc32(json, crc32(prefix.subarray(8)))), 4);
     this.#sequence += 1;
     // Time first, so that frames of successive processes sort in the order in which they were written.
     const name = `${String(Date.now()).padStart(15, '0')}-${process.pid}-${String(this.#sequence).padStart(9, '0')}${SUFFIX}`;
@@ -80,6 +80,7 @@ export class Spool {
         await file.close();
       }
       await rename(`${path}.new`, path);
+      if (this.#fsync) await this.#syncDirectory();
     } catch (error) {
       await rm(`${path}.new`, { force: true });
       throw storeError(
@@ -93,22 +94,47 @@ export class Spool {
 
   /** The frame in a file, or the reason why it cannot be one. */
   async read(name: string): Promise<Frame | { readonly damage: string }> {
-    const bytes = await readFile(join(this.directory, name));
+    let bytes: Buffer;
+    try {
+      bytes = await readFile(join(this.directory, name));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { damage: 'the file is gone' };
+      throw error;
+    }
     if (bytes.length < PREFIX_BYTES || bytes.readUInt32LE(0) !== MAGIC) return { damage: 'not a frame' };
-    const headerEnd = PREFIX_BYTES + bytes.readUInt32LE(4);
-    if (headerEnd > bytes.length) return { damage: 'cut off' };
-    if (crc32(bytes.subarray(PREFIX_BYTES)) !== bytes.readUInt32LE(8))
-      return { damage: 'checksum does not match' };
+    if (crc32(bytes.subarray(8)) !== bytes.readUInt32LE(4)) return { damage: 'checksum does not match' };
+    const headerEnd = PREFIX_BYTES + bytes.readUInt32LE(8);
     const header = JSON.parse(bytes.toString('utf8', PREFIX_BYTES, headerEnd)) as FrameHeader;
     return { header, block: bytes.subarray(headerEnd) };
+  }
+
+  /** Makes the names in the directory survive a power cut, as `datasync` makes the data. */
+  async #syncDirectory(): Promise<void> {
+    const directory = await open(this.directory, 'r');
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
   }
 
   async remove(name: string): Promise<void> {
     await rm(join(this.directory, name), { force: true });
   }
 
-  /** Sets a frame aside for a person to look at. */
-  async setAside(name: string): Promise<void> {
-    await rename(join(this.directory, name), join(this.quarantine, name));
+  /** Sets a frame aside, with the reason beside it, for a person to look at. */
+  async setAside(name: string, reason: string): Promise<void> {
+    await writeFile(join(this.quarantine, `${name}.reason`), `${reason}\n`, { mode: 0o600 });
+    try {
+      await rename(join(this.directory, name), join(this.quarantine, name));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+
+  /** Sets part of a frame aside as a Native block that a person can look at and insert by hand. */
+  async setRowsAside(name: string, block: Uint8Array, reason: string): Promise<void> {
+    await writeFile(join(this.quarantine, `${name}.native`), block, { mode: 0o600 });
+    await writeFile(join(this.quarantine, `${name}.reason`), `${reason}\n`, { mode: 0o600 });
   }
 }

@@ -5,6 +5,7 @@ import { type StoreAccess, StoreClient } from './client.js';
 import type { StoreConfig } from './config.js';
 import { DirectoryLock } from './directory-lock.js';
 import { EmbeddedEngine } from './embedded/engine.js';
+import { clickhouseCode } from './errors.js';
 import { migrate } from './migrate.js';
 import { Spool } from './spool.js';
 import { BatchWriter } from './writer.js';
@@ -15,6 +16,9 @@ export interface StoreOptions {
   readonly gateway: string;
   readonly logger: Logger;
 }
+
+/** UNKNOWN_TABLE, UNKNOWN_DATABASE, NO_SUCH_COLUMN_IN_TABLE. */
+const SCHEMA_LOST = new Set([16, 60, 81]);
 
 /**
  * History in ClickHouse: an embedded engine or a server, the schema, and the spool in front of it. A server that is
@@ -147,10 +151,17 @@ export class Store implements Component {
     }
   }
 
-  async #insertBlock(
-    ...[table, columns, block, token]: Parameters<StoreClient['insertBlock']>
-  ): Promise<void> {
+  async #insertBlock(...call: Parameters<StoreClient['insertBlock']>): Promise<void> {
     if (!this.#ready) await this.#migrate();
-    await this.client.insertBlock(table, columns, block, token);
+    try {
+      await this.client.insertBlock(...call);
+    } catch (error) {
+      // Somebody dropped a table or a column: make the schema whole before the next attempt.
+      if (SCHEMA_LOST.has(clickhouseCode((error as Error).cause ?? error))) {
+        this.#ready = false;
+        this.#migrated = undefined;
+      }
+      throw error;
+    }
   }
 }

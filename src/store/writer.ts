@@ -4,8 +4,9 @@ import { messageOf, TidegateError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import type { LossCount } from '../capture/source.js';
 import type { StoreClient } from './client.js';
-import { clickhouseCode } from './errors.js';
 import { BLOCK_COLUMNS } from './native-block.js';
+import { NativeBlock } from './native-reader.js';
+import { halves, isPoison, NOTHING_REFUSED, type Refused, refusedOf } from './poison.js';
 import type { FrameFile, FrameHeader, Spool } from './spool.js';
 
 /** One encoded batch on its way to ClickHouse. */
@@ -26,6 +27,8 @@ export interface WriterCounters {
   readonly recoveredRecords: number;
   readonly spoolBytes: number;
   readonly spoolFrames: number;
+  /** Records that were spooled without fingerprint and histograms because the spool was more than half full. */
+  readonly thinnedRecords: number;
   readonly reachable: boolean;
   readonly lost: readonly LossCount[];
 }
@@ -42,15 +45,25 @@ interface Waiting extends FrameFile {
   readonly header: FrameHeader | undefined;
 }
 
-/** ClickHouse codes that say the block itself is at fault: trying again cannot help. */
-const POISON = new Set([6, 26, 27, 33, 41, 53, 69, 117, 131, 190, 252, 321, 349]);
+/** Left out of new frames while the spool is more than half full: most of a record's octets, none of its counters. */
+const LUXURIES: ReadonlySet<string> = new Set([
+  'fingerprint',
+  'packetSizeBins',
+  'reversePacketSizeBins',
+  'interArrivalBins',
+  'reverseInterArrivalBins',
+  'payloadHead',
+  'reversePayloadHead',
+]);
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 15_000;
+const STOP_PATIENCE_MS = 5_000;
 
 /**
  * Write-ahead spool, then INSERT with a token of its own. A frame leaves the spool only after ClickHouse has
  * acknowledged it, and a frame that is sent twice is stored once, so neither a crash of ours nor one of the store
- * loses or doubles a record. When the spool is full the oldest frame goes, and is counted.
+ * loses or doubles a record. What is given up when ClickHouse stays away, in this order, each step counted: from half
+ * the limit on, new records lose their fingerprint and histograms; at the limit the oldest frame goes.
  */
 export class BatchWriter implements Component {
   readonly #options: WriterOptions;
@@ -60,10 +73,12 @@ export class BatchWriter implements Component {
   #wake: (() => void) | undefined;
   #loop: Promise<void> | undefined;
   #stopping = new AbortController();
+  #hangUp = new AbortController();
   #spooledPackets = 0;
   #storedPackets = 0;
   #storedRecords = 0;
   #recoveredRecords = 0;
+  #thinnedRecords = 0;
   #spoolBytes = 0;
   #reachable = true;
   #sequence = 0;
@@ -76,6 +91,7 @@ export class BatchWriter implements Component {
 
   async start(): Promise<void> {
     this.#stopping = new AbortController();
+    this.#hangUp = new AbortController();
     for (const file of await this.#options.spool.open()) {
       this.#queue.push({ ...file, header: undefined });
       this.#spoolBytes += file.bytes;
@@ -93,22 +109,31 @@ export class BatchWriter implements Component {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#wake?.();
+    // An INSERT under way may end; one that hangs is left to the next process, whose token makes it harmless.
+    const late = setTimeout(() => this.#hangUp.abort(), STOP_PATIENCE_MS);
     await this.#loop;
+    clearTimeout(late);
   }
 
   /** Resolves when the frame is in the spool. @throws TG_STORE_SPOOL_WRITE */
   async append(frame: FlowFrame): Promise<void> {
     this.#sequence += 1;
+    let block = frame.block;
+    let columns = BLOCK_COLUMNS;
+    if (this.#spoolBytes > this.#options.spoolLimitBytes / 2) {
+      ({ block, columns } = new NativeBlock(block).without(LUXURIES));
+      this.#thinnedRecords += frame.rows;
+    }
     const header: FrameHeader = {
       table: frame.table,
-      columns: BLOCK_COLUMNS,
+      columns,
       rows: frame.rows,
       packets: frame.packets,
       octets: frame.octets,
       token: `${this.#tokenBase}:${this.#sequence}`,
     };
-    await this.#makeRoom(frame.block.length);
-    const file = await this.#options.spool.write(header, frame.block);
+    await this.#makeRoom(block.length);
+    const file = await this.#options.spool.write(header, block);
     this.#queue.push({ ...file, header });
     this.#spoolBytes += file.bytes;
     this.#spooledPackets += frame.packets;
@@ -136,6 +161,7 @@ export class BatchWriter implements Component {
       recoveredRecords: this.#recoveredRecords,
       spoolBytes: this.#spoolBytes,
       spoolFrames: this.#queue.length,
+      thinnedRecords: this.#thinnedRecords,
       reachable: this.#reachable,
       lost: [...this.#lost].map(([reason, count]) => ({ stage: 'store', reason, ...count })),
     };
@@ -157,17 +183,18 @@ export class BatchWriter implements Component {
       header = 'header' in frame ? frame.header : undefined;
     } else {
       // Only packets that this process counted as seen can be lost in its balance.
-      const count = this.#lost.get(reason) ?? { packets: 0, octets: 0 };
-      this.#lost.set(reason, {
-        packets: count.packets + header.packets,
-        octets: count.octets + header.octets,
-      });
+      this.#count(reason, header.packets, header.octets);
     }
     this.#spoolBytes -= file.bytes;
     this.#options.logger.error(
       { code: 'TG_STORE_LOST', reason, frame: file.name, packets: header?.packets, rows: header?.rows },
       'a frame of flow records is lost and counted',
     );
+  }
+
+  #count(reason: string, packets: number, octets: number): void {
+    const count = this.#lost.get(reason) ?? { packets: 0, octets: 0 };
+    this.#lost.set(reason, { packets: count.packets + packets, octets: count.octets + octets });
   }
 
   async #send(): Promise<void> {
@@ -203,33 +230,59 @@ export class BatchWriter implements Component {
   }
 
   async #sendOne(file: Waiting): Promise<void> {
-    const { spool, client } = this.#options;
+    const { spool } = this.#options;
     const frame = await spool.read(file.name);
     if ('damage' in frame) {
       await this.#giveUp(file, 'spool_damaged');
-      await spool.setAside(file.name);
+      await spool.setAside(file.name, frame.damage);
       return;
     }
     const { header } = frame;
-    try {
-      await client.insertBlock(header.table, header.columns, frame.block, header.token);
-    } catch (error) {
-      if (!POISON.has(clickhouseCode((error as Error).cause ?? error))) throw error;
-      this.#options.logger.error(
-        { frame: file.name, reason: messageOf(error) },
-        'a frame is refused for its content',
-      );
-      await this.#giveUp(file, 'refused');
-      await spool.setAside(file.name);
-      return;
-    }
+    const refused = await this.#insert(file.name, header, frame.block, header.rows);
     await spool.remove(file.name);
     this.#spoolBytes -= file.bytes;
     if (file.header === undefined) {
-      this.#recoveredRecords += header.rows;
+      this.#recoveredRecords += header.rows - refused.rows;
     } else {
-      this.#storedPackets += header.packets;
-      this.#storedRecords += header.rows;
+      this.#storedPackets += header.packets - refused.packets;
+      this.#storedRecords += header.rows - refused.rows;
+      if (refused.rows > 0) this.#count('refused', refused.packets, refused.octets);
+    }
+  }
+
+  /**
+   * Inserts a block. One that is refused for its content is halved until the rows at fault stand alone; those are set
+   * aside with the reason. Halves have tokens of their own, the same at every attempt.
+   */
+  async #insert(name: string, header: FrameHeader, block: Uint8Array, rows: number): Promise<Refused> {
+    try {
+      const { signal } = this.#hangUp;
+      await this.#options.client.insertBlock(header.table, header.columns, block, header.token, { signal });
+      return NOTHING_REFUSED;
+    } catch (error) {
+      if (!isPoison(error)) throw error;
+      const parts = rows > 1 ? halves(block) : undefined;
+      if (parts === undefined) {
+        await this.#options.spool.setRowsAside(
+          `${name}.${header.token.split(':').slice(3).join('')}`,
+          block,
+          messageOf(error),
+        );
+        this.#options.logger.error(
+          { code: 'TG_STORE_REFUSED', frame: name, rows, reason: messageOf(error) },
+          'records are refused for their content and set aside',
+        );
+        return refusedOf(header, block, rows);
+      }
+      const total = { rows: 0, packets: 0, octets: 0 };
+      for (const [suffix, part, partRows] of parts) {
+        const half = { ...header, token: `${header.token}:${suffix}` };
+        const refused = await this.#insert(name, half, part, partRows);
+        total.rows += refused.rows;
+        total.packets += refused.packets;
+        total.octets += refused.octets;
+      }
+      return total;
     }
   }
 }

@@ -1,58 +1,16 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createClient } from '@clickhouse/client';
-import pino from 'pino';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { FlowBatch } from '../../src/flow/batch.js';
-import { FLOW_COLUMNS, SLAB_HEADER, slabLayout } from '../../src/flow/columns.js';
-import { type BlockOptions, encodeFlowBlock, Store, storeConfig } from '../../src/store/index.js';
+import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { FlowBatch } from '../../src/flow/batch.js';
+import { FLOW_COLUMNS } from '../../src/flow/columns.js';
+import { BLOCK_COLUMNS, encodeFlowBlock, Store, storeConfig } from '../../src/store/index.js';
+import { NativeBlock } from '../../src/store/native-reader.js';
+import { links, logger, makeBatch } from './support.js';
 
-const logger = pino({ level: 'silent' });
-const links: BlockOptions['links'] = {
-  2: { linkId: 'private', network: 'private' },
-  3: { linkId: 'public-a', network: 'public' },
-};
-const NOW_NS = BigInt(Date.now()) * 1_000_000n;
-
-/** A batch whose every column holds values that depend on row and column, at the edges of their types. */
-function makeBatch(rows: number, seed = 0): FlowBatch {
-  const layout = slabLayout(Math.max(rows, 1));
-  const buffer = new SharedArrayBuffer(layout.byteLength);
-  const header = new Uint32Array(buffer, 0, 16);
-  header[SLAB_HEADER.rows] = rows;
-  header[SLAB_HEADER.capacity] = layout.capacity;
-  const batch = new FlowBatch(buffer);
-  for (const [index, { name, type, width }] of FLOW_COLUMNS.entries()) {
-    const view = batch.column(name, type);
-    for (let i = 0; i < rows * width; i += 1) {
-      const value = (i * 31 + index * 7 + seed) % 100;
-      if (view instanceof BigUint64Array) view[i] = BigInt(value);
-      else view[i] = type === 'f32' ? value / 8 : type === 'i16' ? value - 50 : value;
-    }
-  }
-  const end = batch.column('flowEndNanoseconds', 'u64');
-  const start = batch.column('flowStartNanoseconds', 'u64');
-  const octets = batch.column('octetDeltaCount', 'u64');
-  const [packets, reverse] = [
-    batch.column('packetDeltaCount', 'u64'),
-    batch.column('reversePacketDeltaCount', 'u64'),
-  ];
-  let total = 0;
-  for (let row = 0; row < rows; row += 1) {
-    start[row] = NOW_NS - 5_000_000_000n;
-    end[row] = NOW_NS + BigInt(row);
-    octets[row] = row === 0 ? 0xffff_ffff_ffff_ffffn : BigInt(row * 1000 + seed);
-    batch.column('ingressInterface', 'u32')[row] = row % 2 === 0 ? 2 : 3;
-    batch.column('egressInterface', 'u32')[row] = row % 2 === 0 ? 3 : 2;
-    batch.column('samplingPacketInterval', 'u32')[row] = 1;
-    batch.column('workloadId', 'u32')[row] = row % 3;
-    batch.column('flowKind', 'u8')[row] = 4;
-    total += Number(packets[row]! + reverse[row]!);
-  }
-  header[SLAB_HEADER.packetsLow] = total;
-  return batch;
-}
+/** The client's own log would say every expected refusal again. */
+const SILENT = { level: ClickHouseLogLevel.OFF };
 
 describe('the embedded store', () => {
   const directory = mkdtempSync(join(tmpdir(), 'tidegate-store-'));
@@ -112,7 +70,6 @@ describe('the embedded store', () => {
 
   test('a block that is sent twice with its token is stored once, in the table and in every rollup', async () => {
     const block = encodeFlowBlock(makeBatch(5, 9), { gateway: 'twice', links });
-    const { BLOCK_COLUMNS } = await import('../../src/store/index.js');
     for (let i = 0; i < 3; i += 1) await store.client.insertBlock('flows', BLOCK_COLUMNS, block, 'twice:1');
     expect(await count("SELECT count() AS n FROM flows WHERE gateway = 'twice'")).toBe(5);
     for (const table of ['usage_1s', 'usage_1m', 'usage_5m', 'usage_1h']) {
@@ -138,7 +95,7 @@ describe('the embedded store', () => {
 
   test('the reader can query but not change anything, and a wrong password is refused as a server does', async () => {
     const { url, user, password, database } = store.endpoint();
-    const reader = createClient({ url, username: user, password, database });
+    const reader = createClient({ url, username: user, password, database, log: SILENT });
     const rows = await (
       await reader.query({ query: 'SELECT count() AS n FROM flows', format: 'JSONEachRow' })
     ).json<{ n: unknown }>();
@@ -149,18 +106,40 @@ describe('the embedded store', () => {
     await expect(
       reader.insert({ table: 'events', values: [{ words: 'x' }], format: 'JSONEachRow' }),
     ).rejects.toThrow();
-    await expect(
-      reader.query({ query: "SELECT * FROM file('/etc/passwd', 'LineAsString')" }),
-    ).rejects.toThrow();
+    for (const query of [
+      "SELECT * FROM file('/etc/passwd', 'LineAsString')",
+      "SELECT file('/etc/passwd')",
+      "SELECT `file`  ('/etc/passwd')",
+      "SELECT 1 /* ' */ , file('/etc/passwd') --'",
+      `SELECT 1 INTO OUTFILE '${join(directory, 'out')}'`,
+      "SELECT * FROM url('http://127.0.0.1:9/', 'LineAsString')",
+      'SELECT 1 SETTINGS readonly = 0',
+      'KILL QUERY WHERE 1',
+      'SYSTEM FLUSH LOGS',
+      'CREATE TEMPORARY TABLE t (x UInt8)',
+    ]) {
+      await expect(reader.query({ query }), query).rejects.toMatchObject({
+        code: expect.stringMatching(/^(164|497)$/),
+      });
+    }
+    const words = await reader.query({ query: "SELECT 'file(x) INTO OUTFILE' AS s", format: 'JSONEachRow' });
+    expect(await words.json()).toEqual([{ s: 'file(x) INTO OUTFILE' }]);
     await reader.close();
-    const stranger = createClient({ url, username: user, password: 'wrong' });
+    const stranger = createClient({ url, username: user, password: 'wrong', log: SILENT });
     await expect(stranger.query({ query: 'SELECT 1' })).rejects.toMatchObject({ code: '516' });
     await stranger.close();
   });
 
   test('parameters, settings and errors reach the client as from a server', async () => {
     const { url, user, password, database } = store.endpoint();
-    const client = createClient({ url, username: user, password, database, compression: { response: true } });
+    const client = createClient({
+      url,
+      username: user,
+      password,
+      database,
+      compression: { response: true },
+      log: SILENT,
+    });
     const text = "it's\n\ttab \\ and 'quotes'";
     const result = await client.query({
       query: 'SELECT {text:String} AS text, {n:UInt64} AS n',
@@ -182,6 +161,79 @@ describe('the embedded store', () => {
     const many = await client.query({ query: 'SELECT number FROM numbers(200000)', format: 'JSONEachRow' });
     expect((await many.json<unknown>()).length).toBe(200_000);
     await client.close();
+  });
+
+  test('a query whose client hangs up ends in the engine', async () => {
+    const running = async (): Promise<number> =>
+      count(
+        "SELECT count() AS n FROM system.processes WHERE query LIKE '%sipHash128(number)%' AND query NOT LIKE '%system.processes%'",
+      );
+    const abort = new AbortController();
+    const query = store.reader.query(
+      "SELECT count() FROM numbers(100000000000) WHERE sipHash128(number) = unhex('00')",
+      { signal: abort.signal },
+    );
+    const refused = expect(query).rejects.toMatchObject({ code: expect.stringMatching(/^TG_STORE_/) });
+    await vi.waitFor(async () => expect(await running()).toBe(1), 20_000);
+    abort.abort();
+    await refused;
+    await vi.waitFor(async () => expect(await running()).toBe(0), 20_000);
+  });
+
+  test('rows that are refused are set aside alone, counted, and the rest of their block is stored', async () => {
+    await store.client.command(
+      "ALTER TABLE flows ADD CONSTRAINT unlucky CHECK NOT (gateway = 'unlucky' AND workloadScore = 13)",
+    );
+    const batch = makeBatch(40);
+    batch.column('workloadScore', 'f32').fill(1);
+    for (const row of [7, 8, 31]) batch.column('workloadScore', 'f32')[row] = 13;
+    const packets = batch.column('packetDeltaCount', 'u64');
+    const reverse = batch.column('reversePacketDeltaCount', 'u64');
+    const refused = [7, 8, 31].reduce((sum, row) => sum + Number(packets[row]! + reverse[row]!), 0);
+    const before = store.writer.counters();
+    const block = encodeFlowBlock(batch, { gateway: 'unlucky', links });
+    await store.writer.append({ table: 'flows', block, rows: 40, packets: batch.packets, octets: 0 });
+    expect(await store.writer.drain(20_000)).toBe(true);
+    await store.client.command('ALTER TABLE flows DROP CONSTRAINT unlucky');
+    expect(await count("SELECT count() AS n FROM flows WHERE gateway = 'unlucky'")).toBe(37);
+    expect(await count("SELECT sum(flows) AS n FROM usage_1h WHERE gateway = 'unlucky'")).toBe(37);
+    const after = store.writer.counters();
+    expect(after.storedRecords - before.storedRecords).toBe(37);
+    expect(after.storedPackets - before.storedPackets).toBe(batch.packets - refused);
+    expect(after.lost).toEqual([
+      { stage: 'store', reason: 'refused', packets: refused, octets: expect.any(Number) },
+    ]);
+    const aside = readdirSync(join(directory, 'spool', 'quarantine'));
+    const rows = aside
+      .filter((name) => name.endsWith('.native'))
+      .map((name) => new NativeBlock(readFileSync(join(directory, 'spool', 'quarantine', name))).rows);
+    expect(rows).toEqual([1, 1, 1]);
+    expect(
+      readFileSync(
+        join(directory, 'spool', 'quarantine', aside.find((name) => name.endsWith('.reason'))!),
+        'utf8',
+      ),
+    ).toMatch(/unlucky/);
+  });
+
+  test('rows whose clock cannot be right are stored at now, and say by how much they were moved', async () => {
+    const batch = makeBatch(300);
+    const end = batch.column('flowEndNanoseconds', 'u64');
+    const start = batch.column('flowStartNanoseconds', 'u64');
+    for (let row = 0; row < 300; row += 1) {
+      end[row] = row < 200 ? BigInt(row + 1) * 86_400_000_000_000n : 2n ** 64n - 1n - BigInt(row);
+      start[row] = end[row]! - 7n;
+    }
+    const block = encodeFlowBlock(batch, { gateway: 'clockless', links });
+    await store.writer.append({ table: 'flows', block, rows: 300, packets: batch.packets, octets: 0 });
+    expect(await store.writer.drain(20_000)).toBe(true);
+    const rows = await store.client.query<{ ns: string; ended: string }>(
+      `SELECT toUnixTimestamp64Nano(flowEndNanoseconds) - toUnixTimestamp64Nano(flowStartNanoseconds) AS ns,
+         reinterpretAsUInt64(toUnixTimestamp64Nano(flowEndNanoseconds) - clockCorrectionNanoseconds) AS ended
+       FROM flows WHERE gateway = 'clockless' AND abs(dateDiff('minute', flowEndNanoseconds, now64(9))) < 10`,
+    );
+    expect(rows.map((row) => row.ended).sort()).toEqual(Array.from(end, String).sort());
+    expect(new Set(rows.map((row) => row.ns))).toEqual(new Set(['7']));
   });
 
   test('a second gateway on the same directory is told who holds it', async () => {

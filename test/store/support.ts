@@ -1,0 +1,51 @@
+import pino from 'pino';
+import { FlowBatch } from '../../src/flow/batch.js';
+import { FLOW_COLUMNS, SLAB_HEADER, slabLayout } from '../../src/flow/columns.js';
+import type { BlockOptions } from '../../src/store/index.js';
+
+export const logger = pino({ level: 'silent' });
+export const links: BlockOptions['links'] = {
+  2: { linkId: 'private', network: 'private' },
+  3: { linkId: 'public-a', network: 'public' },
+};
+/** When the rows of {@link makeBatch} end. */
+export const NOW_NS = BigInt(Date.now()) * 1_000_000n;
+
+/** A batch whose every column holds values that depend on row and column, at the edges of their types. */
+export function makeBatch(rows: number, seed = 0): FlowBatch {
+  const layout = slabLayout(Math.max(rows, 1));
+  const buffer = new SharedArrayBuffer(layout.byteLength);
+  const header = new Uint32Array(buffer, 0, 16);
+  header[SLAB_HEADER.rows] = rows;
+  header[SLAB_HEADER.capacity] = layout.capacity;
+  const batch = new FlowBatch(buffer);
+  for (const [index, { name, type, width }] of FLOW_COLUMNS.entries()) {
+    const view = batch.column(name, type);
+    for (let i = 0; i < rows * width; i += 1) {
+      const value = (i * 31 + index * 7 + seed) % 100;
+      if (view instanceof BigUint64Array) view[i] = BigInt(value);
+      else view[i] = type === 'f32' ? value / 8 : type === 'i16' ? value - 50 : value;
+    }
+  }
+  const end = batch.column('flowEndNanoseconds', 'u64');
+  const start = batch.column('flowStartNanoseconds', 'u64');
+  const octets = batch.column('octetDeltaCount', 'u64');
+  const [packets, reverse] = [
+    batch.column('packetDeltaCount', 'u64'),
+    batch.column('reversePacketDeltaCount', 'u64'),
+  ];
+  let total = 0;
+  for (let row = 0; row < rows; row += 1) {
+    start[row] = NOW_NS - 5_000_000_000n;
+    end[row] = NOW_NS + BigInt(row);
+    octets[row] = row === 0 ? 0xffff_ffff_ffff_ffffn : BigInt(row * 1000 + seed);
+    batch.column('ingressInterface', 'u32')[row] = row % 2 === 0 ? 2 : 3;
+    batch.column('egressInterface', 'u32')[row] = row % 2 === 0 ? 3 : 2;
+    batch.column('samplingPacketInterval', 'u32')[row] = 1;
+    batch.column('workloadId', 'u32')[row] = row % 3;
+    batch.column('flowKind', 'u8')[row] = 4;
+    total += Number(packets[row]! + reverse[row]!);
+  }
+  header[SLAB_HEADER.packetsLow] = total;
+  return batch;
+}
