@@ -2,7 +2,14 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { Piscina } from 'piscina';
-import { type ActuationPlan, type Actuator, DryRunActuator, FileJournal } from './actuate/index.js';
+import {
+  type ActuationPlan,
+  type Actuator,
+  DryRunActuator,
+  FileJournal,
+  type JournalEntry,
+  planAt,
+} from './actuate/index.js';
 import { ApiServer } from './api/server.js';
 import type { Component } from './base/component.js';
 import { defineErrors, messageOf } from './base/errors.js';
@@ -19,7 +26,7 @@ import type { IngestWorkerData } from './pipeline/ingest-worker.js';
 import { LinkPrices } from './pipeline/link-prices.js';
 import { actuationOf, nextChange } from './pipeline/plan-words.js';
 import { RateMeter } from './pipeline/rate-meter.js';
-import { insertActuation } from './pipeline/records.js';
+import { insertActuations } from './pipeline/records.js';
 import { balanceOf, type GatewayStatus, type WorkloadStatus } from './pipeline/status.js';
 import { WorkloadKeeper } from './pipeline/workload-keeper.js';
 import { Planner } from './plan/index.js';
@@ -63,6 +70,8 @@ export class Gateway implements Component {
   readonly #journal: FileJournal;
   readonly #api: ApiServer;
   readonly #rate = new RateMeter();
+  /** Journal lines that are on disk and not yet in the store; they go there together. */
+  #unwritten: JournalEntry[] = [];
   #workloadRates: ReadonlyMap<number, number> = new Map();
   #registry: WorkloadRegistry | undefined;
   #keeper: WorkloadKeeper | undefined;
@@ -110,7 +119,7 @@ export class Gateway implements Component {
     this.#actuator = new DryRunActuator();
     this.#journal = new FileJournal(
       join(config.dataDirectory, 'journal.jsonl'),
-      { append: (entry) => insertActuation(this.#store.client, config.gateway, entry) },
+      { append: async (entry) => void this.#unwritten.push(entry) },
       childLogger(logger, 'journal'),
     );
     this.#api = new ApiServer({
@@ -320,7 +329,12 @@ export class Gateway implements Component {
       links: () => prices.planLinks(Date.now()),
       nameOf: (id) => registry.workloads().find((w) => w.workloadId === id)?.name ?? `workload ${id}`,
       onPlan: async (made) => {
-        await this.#applyDry(actuationOf(made, (id) => this.#nameOf(id)));
+        await this.#applyDry(
+          planAt(
+            actuationOf(made, (id) => this.#nameOf(id)),
+            Date.now(),
+          ),
+        );
       },
       gateway: config.gateway,
       logger: childLogger(logger, 'cycle'),
@@ -391,6 +405,9 @@ export class Gateway implements Component {
       writeFileSync(`${this.#registryFile}.new`, JSON.stringify(registry.snapshot()), { mode: 0o600 });
       renameSync(`${this.#registryFile}.new`, this.#registryFile);
       this.#workloadRates = (await this.#keeper?.keep(Date.now())) ?? this.#workloadRates;
+      const entries = this.#unwritten;
+      await insertActuations(this.#store.client, this.#options.config.gateway, entries);
+      this.#unwritten = this.#unwritten.slice(entries.length);
     } catch (error) {
       this.#options.logger.warn(
         { reason: messageOf(error) },

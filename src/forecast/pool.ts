@@ -15,6 +15,8 @@ export interface ForecastPoolOptions {
 
 const SLICE = 8;
 const DEFAULT_TIME_LIMIT_MS = 30_000;
+/** A thread that was given up is replaced, and the new one has to load first. */
+const THREAD_START_MS = 15_000;
 /** Members that run in plain TypeScript in a few milliseconds and cannot hang. */
 const SAFE_MODELS = ['seasonalNaive', 'level3', 'level12', 'profile7', 'ridgeAr'];
 
@@ -60,7 +62,7 @@ export class ForecastPool implements Component {
       );
       return this.#run(
         { requests: requests.map((request) => ({ ...request, models: SAFE_MODELS })), nowMs },
-        timeLimitMs,
+        timeLimitMs + THREAD_START_MS,
       );
     }
   }

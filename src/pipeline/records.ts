@@ -95,14 +95,15 @@ export async function insertRealisedErrors(
   await client.insertRows('forecast_errors', rows);
 }
 
-/** Keeps a line of the actuators' journal. */
-export async function insertActuation(
+/** Keeps lines of the actuators' journal. */
+export async function insertActuations(
   client: StoreClient,
   gateway: string,
-  entry: JournalEntry,
+  entries: readonly JournalEntry[],
 ): Promise<void> {
-  await client.insertRows('actuations', [
-    {
+  await client.insertRows(
+    'actuations',
+    entries.map((entry) => ({
       time: iso(entry.atMs),
       gateway,
       planId: entry.planId,
@@ -112,6 +113,6 @@ export async function insertActuation(
       before: JSON.stringify(entry.before),
       after: JSON.stringify(entry.after),
       words: entry.words,
-    },
-  ]);
+    })),
+  );
 }
