@@ -18,7 +18,7 @@ BIN := node_modules/.bin
 
 DEBIAN_PACKAGES := build-essential clang-19 clang-format-19 libbpf-dev libelf-dev zlib1g-dev bpftool iproute2 ethtool iperf3 nftables pkg-config python3
 # Second implementations that the tests and benches compare with.
-TEST_PACKAGES := tshark softflowd nfdump iputils-ping
+TEST_PACKAGES := tshark softflowd nfdump iputils-ping libclang-rt-19-dev
 
 BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h bench/packet/*.c)
 NATIVE_SOURCES := $(wildcard native/src/*.cc native/src/*.h native/src/*.hpp)
@@ -26,10 +26,10 @@ TS_SOURCES := $(shell find src -type f 2>/dev/null)
 
 say = @printf '\033[36m▶\033[0m %s\n' "$(1)" >&2
 
-.PHONY: setup setup-test build bpf native ts run test bench lint fmt clean help
+.PHONY: setup setup-test build bpf native ts run test bench bench-packet fuzz lint fmt clean help
 
 help:
-	@echo 'make run [SECONDS=90] [INTERFACE=eth1,eth2] | test | build | bench | lint | fmt | clean'
+	@echo 'make run [SECONDS=90] [INTERFACE=eth1,eth2] | test | build | bench | bench-packet | fuzz [SECONDS=60] | lint | fmt | clean'
 
 ## set-up ---------------------------------------------------------------------------------------------------
 
@@ -121,6 +121,20 @@ fmt: $(STAMPS)/npm
 
 bench: build
 	@node dist/cli/main.js bench all
+
+bench-packet: build
+	@node dist/cli/main.js bench packet
+
+# Parser and cache under libFuzzer with the sanitizers; new inputs go to build/fuzz/corpus, the seeds stay as they are.
+fuzz: build/fuzz/meter | $(STAMPS)/debian-test
+	@mkdir -p build/fuzz/corpus
+	@cd build/fuzz && ./meter -max_total_time=$(or $(SECONDS_ARG),60) -max_len=2048 -timeout=5 corpus ../../test/fuzz/corpus
+
+build/fuzz/meter: test/fuzz/meter_fuzz.c $(wildcard bpf/*.h) | $(STAMPS)/debian-test
+	$(call say,fuzzer)
+	@mkdir -p build/fuzz
+	@$(CLANG) -g -O1 -Wall -Wextra -Werror -Wno-unused-function -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -o $@ $<
 
 clean:
 	rm -rf build dist
