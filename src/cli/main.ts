@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   replay: () => import('./commands/replay.js'),
   flows: () => import('./commands/flows.js'),
   workloads: () => import('./commands/workloads.js'),
+  fingerprint: () => import('./commands/fingerprint.js'),
   forecast: () => import('./commands/forecast.js'),
   plan: () => import('./commands/plan.js'),
   query: () => import('./commands/query.js'),

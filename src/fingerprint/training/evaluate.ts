@@ -1,5 +1,5 @@
-import type { FeatureVariant } from '../features/schema.js';
 import { fail } from '../errors.js';
+import type { FeatureVariant } from '../features/schema.js';
 import type { FlowDataset } from './dataset.js';
 import { stratifiedGroupFolds } from './folds.js';
 import { LinearAlgebra } from './linear-algebra.js';
@@ -7,7 +7,13 @@ import { type Scores, scores } from './metrics.js';
 import { takeRows } from './normalisation.js';
 import { poolRows } from './pooling.js';
 import { Random } from './random.js';
-import { type Predictions, type RecogniserOptions, recognise, type TaskItems, type UnlabelledFlows } from './task.js';
+import {
+  type Predictions,
+  type RecogniserOptions,
+  recognise,
+  type TaskItems,
+  type UnlabelledFlows,
+} from './task.js';
 
 const METHODS = ['knn1', 'majority', 'portProtocol', 'rawKnn', 'rawKnnOld', 'pca32'] as const;
 type Method = (typeof METHODS)[number];
@@ -77,7 +83,11 @@ function prepare(dataset: FlowDataset, keep: (label: string, captures: number) =
       .map((_, i) => i)
       .filter((i) => flowsOf[i]! > 0 && kept(dataset.captureLabels[i]!));
     return {
-      items: { unit: 'capture', features: takeRows(pooled, rows), labels: rows.map((i) => dataset.captureLabels[i]!) },
+      items: {
+        unit: 'capture',
+        features: takeRows(pooled, rows),
+        labels: rows.map((i) => dataset.captureLabels[i]!),
+      },
       capture: Int32Array.from(rows),
       flows: rows.reduce((sum, i) => sum + flowsOf[i]!, 0),
     };
@@ -87,7 +97,11 @@ function prepare(dataset: FlowDataset, keep: (label: string, captures: number) =
   });
   const rows = dataset.labels.map((_, row) => row).filter((row) => kept(dataset.labels[row]!));
   return {
-    items: { unit: 'flow', features: takeRows(dataset.features, rows), labels: rows.map((row) => dataset.labels[row]!) },
+    items: {
+      unit: 'flow',
+      features: takeRows(dataset.features, rows),
+      labels: rows.map((row) => dataset.labels[row]!),
+    },
     capture: Int32Array.from(rows, (row) => dataset.capture[row]!),
     flows: rows.length,
   };
@@ -217,8 +231,14 @@ export async function evaluateFolds(
       const all = gathered();
       for (let fold = 0; fold < folds; fold += 1) {
         const rows = items.labels.map((_, i) => i);
-        const query = pickItems(items, rows.filter((i) => foldOf[capture[i]!] === fold));
-        const gallery = pickItems(items, rows.filter((i) => foldOf[capture[i]!] !== fold));
+        const query = pickItems(
+          items,
+          rows.filter((i) => foldOf[capture[i]!] === fold),
+        );
+        const gallery = pickItems(
+          items,
+          rows.filter((i) => foldOf[capture[i]!] !== fold),
+        );
         if (query.labels.length === 0 || gallery.labels.length === 0)
           throw fail('TG_FINGERPRINT_TOO_FEW', { reason: `fold ${fold + 1} of ${folds} is empty` });
         const unlabelled = unlabelledOf(dataset, (c) => foldOf[c] !== fold);

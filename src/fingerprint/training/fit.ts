@@ -76,7 +76,13 @@ export async function fitFlowEncoder(
   const sparse = new Uint8Array(schema.dimensions);
   for (const block of schema.blocks)
     if (block.kind === 'weighted') sparse.fill(1, block.offset, block.offset + block.width);
-  const source = { shape, normalisation, schema: schema.id, trainedOn: options.trainedOn, seed: options.seed };
+  const source = {
+    shape,
+    normalisation,
+    schema: schema.id,
+    trainedOn: options.trainedOn,
+    seed: options.seed,
+  };
   const { onProgress } = options;
   const training = await train(shape, normalisation, sampler, {
     steps: options.steps,

@@ -2,7 +2,13 @@ import { isIPv6 } from 'node:net';
 import { FIRST_DYNAMIC_PORT } from '../features/services.js';
 
 /** One text for a flow whichever way round it is written. IPv6 addresses in any spelling compare equal. */
-export function flowKey(protocol: number, addressA: string, portA: number, addressB: string, portB: number): string {
+export function flowKey(
+  protocol: number,
+  addressA: string,
+  portA: number,
+  addressB: string,
+  portB: number,
+): string {
   const a = `${canonical(addressA)}|${portA}`;
   const b = `${canonical(addressB)}|${portB}`;
   return a < b ? `${protocol}|${a}|${b}` : `${protocol}|${b}|${a}`;

@@ -78,7 +78,8 @@ export function readLabels(path: string): LabelFile {
       destinationAddress: cell('destinationAddress'),
       destinationPort: Number(cell('destinationPort')),
       firstSeenSeconds: at('firstSeenSeconds') >= 0 ? Number(cell('firstSeenSeconds')) : Number.NaN,
-      label: cell('label'),
+      // `TLS.Google` is TLS by its master protocol, Google by what it carries: headers can tell the first.
+      label: cell('label').split('.')[0]!,
     });
   });
   return { unit, captures, flows };

@@ -53,7 +53,8 @@ export async function averageLinkage(
     const total = size[top]! + size[nearest]!;
     for (let j = 0; j < n; j += 1) {
       if (active[j] === 0 || j === top || j === nearest) continue;
-      const mean = (size[top]! * distance[top * n + j]! + size[nearest]! * distance[nearest * n + j]!) / total;
+      const mean =
+        (size[top]! * distance[top * n + j]! + size[nearest]! * distance[nearest * n + j]!) / total;
       distance[nearest * n + j] = mean;
       distance[j * n + nearest] = mean;
     }
@@ -74,7 +75,9 @@ function cut(
     while (parent[at] !== at) at = parent[at]!;
     return at;
   };
-  const ordered = merges.map((merge, order) => ({ ...merge, order })).sort((x, y) => x.at - y.at || x.order - y.order);
+  const ordered = merges
+    .map((merge, order) => ({ ...merge, order }))
+    .sort((x, y) => x.at - y.at || x.order - y.order);
   for (const merge of ordered.slice(0, Math.max(0, n - clusters))) parent[root(merge.a)] = root(merge.b);
   return Int32Array.from({ length: n }, (_, i) => root(i));
 }

@@ -61,7 +61,11 @@ const PCA_DIMENSIONS = 32;
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
 /** Columns of the richest schema (or of its pooled form) that a choice of blocks uses. */
-function columnsOf(unit: TaskItems['unit'], variant: FeatureVariant, keep: (name: string) => boolean): number[] {
+function columnsOf(
+  unit: TaskItems['unit'],
+  variant: FeatureVariant,
+  keep: (name: string) => boolean,
+): number[] {
   const columns = featureSchema(variant)
     .blocks.filter((block) => keep(block.name))
     .flatMap((block) => range(block.offset, block.offset + block.width));
