@@ -46,6 +46,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	exports.Set("layout", Layout(env));
 	tidegate::InitCapture(env, exports);
 	tidegate::InitMeters(env, exports);
+	tidegate::InitFlood(env, exports);
 	tidegate::InitPacketBench(env, exports);
 	tidegate::InitReplay(env, exports);
 	return exports;

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { loadBpfAddon } from '../../src/capture/bpf.js';
 
 const run = (command: string, ...args: string[]): string =>
   execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
@@ -12,7 +13,8 @@ export class VethPair {
   readonly far: string;
   readonly device = 'in';
 
-  constructor(tag: string) {
+  /** `queues` > 1 lets as many CPUs run the metered side's XDP program at once. */
+  constructor(tag: string, queues = 1) {
     this.near = `tg-${tag}-${process.pid}-near`;
     this.far = `tg-${tag}-${process.pid}-far`;
     for (const name of [this.near, this.far]) {
@@ -21,8 +23,10 @@ export class VethPair {
       run('ip', 'netns', 'exec', name, 'sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1');
     }
     run(
-      'ip', '-n', this.near, 'link', 'add', 'out', 'address', '02:00:00:00:00:01', 'type', 'veth',
-      'peer', 'name', 'in', 'address', '02:00:00:00:00:02', 'netns', this.far,
+      'ip', '-n', this.near, 'link', 'add', 'out', 'address', '02:00:00:00:00:01',
+      'numrxqueues', String(queues), 'numtxqueues', String(queues), 'type', 'veth',
+      'peer', 'name', 'in', 'address', '02:00:00:00:00:02',
+      'numrxqueues', String(queues), 'numtxqueues', String(queues), 'netns', this.far,
     ); // biome-ignore format: one command
     run('ip', '-n', this.near, 'addr', 'add', '10.9.0.1/24', 'dev', 'out');
     run('ip', '-n', this.far, 'addr', 'add', '10.9.0.2/24', 'dev', 'in');
@@ -59,6 +63,23 @@ export class VethPair {
         for (const socket of sockets) socket.close();
       })();`;
     run('ip', 'netns', 'exec', this.near, process.execPath, '-e', script);
+  }
+
+  /**
+   * Sends TCP segments from `threads` CPUs at once, each of them packets / threads of the same sequence of flows;
+   * `flows` 0 = every packet from another random source.
+   */
+  async flood(packets: number, options: { threads: number; flows: number; flags?: number }): Promise<void> {
+    const { flood } = loadBpfAddon() as unknown as { flood(o: object): Promise<void> };
+    await flood({
+      netns: `/run/netns/${this.near}`,
+      device: 'out',
+      packets,
+      threads: options.threads,
+      flows: options.flows,
+      seed: 1,
+      flags: options.flags ?? 0x10,
+    });
   }
 
   /** Packets that crossed the wire towards the metered side, and that were dropped before it. */
