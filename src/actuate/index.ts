@@ -40,4 +40,5 @@ export { type BlackoutWindow, type Policy, reasonsAgainst, shareMoved } from './
 export { type LinkWeights, RouteActuator, type RouteOptions } from './route.js';
 export type { Steering } from './route-commands.js';
 export { StepActuator } from './step-actuator.js';
+export { SurgeRule, type SurgeRuleOptions } from './surge-rule.js';
 export { signatureOf, WebhookActuator, type WebhookOptions } from './webhook.js';

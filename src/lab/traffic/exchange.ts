@@ -44,7 +44,7 @@ interface Conversation {
 }
 
 /**
- * Asks `load` requests a second over kept-alive connections of 1 to 20 exchanges each; opens another connection
+ * Asks `load` requests a second over kept-alive connections of a few exchanges each; opens another connection
  * when all are waiting. Latency counts from the moment a request was due, so that a stalled service shows.
  */
 export class ExchangeClient implements TrafficClient {
@@ -102,7 +102,7 @@ export class ExchangeClient implements TrafficClient {
     });
     const conversation: Conversation = {
       socket,
-      exchangesLeft: 1 + Math.floor(this.random() * 20),
+      exchangesLeft: 1 + Math.floor(this.random() * (this.spec.maxExchanges ?? 1)),
       awaitedOctets: 0,
       askedMs: 0,
       idle: false,

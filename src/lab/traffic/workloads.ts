@@ -28,6 +28,8 @@ export interface WorkloadSpec {
   /** bulk: bit/s; exchange, dns, datagram: per second; stream: streams at the same time. */
   readonly peak: number;
   readonly shape: DayShape;
+  /** exchange: most requests over one connection. */
+  readonly maxExchanges?: number;
 }
 
 const inside = linkPlan('private');
@@ -58,6 +60,7 @@ export const LAB_WORKLOADS: readonly WorkloadSpec[] = [
     protocol: 'tcp',
     port: 8443,
     peak: 120,
+    maxExchanges: 20,
     shape: {
       floor: 0.12,
       bumps: [
@@ -130,6 +133,7 @@ export const LAB_WORKLOADS: readonly WorkloadSpec[] = [
     protocol: 'tcp',
     port: 8080,
     peak: 25,
+    maxExchanges: 4,
     shape: { floor: 0.3, bumps: [{ at: 0.5, width: 0.12, height: 0.7 }] },
   },
 ];

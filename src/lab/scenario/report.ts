@@ -1,0 +1,42 @@
+import type { JournalEntry } from '../../actuate/index.js';
+
+/** What a scenario measured; fields that a scenario does not have are absent. */
+export interface ScenarioReport {
+  readonly scenario: string;
+  /** From asking for other weights until the first packet of a new flow arrived by the other link. */
+  readonly steering?: {
+    readonly changes: number;
+    readonly p50Ms: number;
+    readonly p99Ms: number;
+    readonly maxMs: number;
+  };
+  /** TCP segments that were sent again and had not arrived before. */
+  readonly lostPackets?: number;
+  /** TCP segments that the senders' kernels sent again, also those whose acknowledgement was only late. */
+  readonly resentPackets?: number;
+  /** TCP segments that the receivers' kernels found out of order. */
+  readonly reorderedPackets?: number;
+  /** Connections that broke or were answered by another server than before. */
+  readonly movedFlows?: number;
+  readonly packetsPerSecond?: number;
+  /** From leaving the expected band until the first new flow on the public side. */
+  readonly reactionMs?: number;
+  /** From the reaction until the request latency's p99 was under its goal again. */
+  readonly recoveryMs?: number;
+  readonly latencyP99Ms?: { readonly before: number; readonly worst: number; readonly after: number };
+  /** Longest time that nothing arrived. */
+  readonly lossWindowMs?: number;
+  /** What the guard found, and whether the next plan was held off after it. */
+  readonly breach?: string;
+  readonly heldOff?: boolean;
+  /** How often the applier was killed, and how often it had not finished by then. */
+  readonly kills?: number;
+  readonly interrupted?: number;
+  /** The state after recovery is one of the two that the journal knows. */
+  readonly consistent?: boolean;
+  readonly journal: readonly JournalEntry[];
+}
+
+/** The value below which `quantile` of the sorted values are; NaN of none. */
+export const quantileOf = (sorted: readonly number[], quantile: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(quantile * sorted.length) - 1))] ?? Number.NaN;

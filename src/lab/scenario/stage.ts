@@ -1,0 +1,106 @@
+import {
+  type ActuationPlan,
+  type Journal,
+  type JournalEntry,
+  RouteActuator,
+  type ServiceEndpoint,
+} from '../../actuate/index.js';
+import { LAB_BURST, LAB_BURST_CLIENTS } from '../plan.js';
+import type { LabTopology } from '../topology.js';
+import { LAB_WORKLOADS } from '../traffic/workloads.js';
+import { Prober } from './prober.js';
+
+/** The workload that scenarios steer: the burst service, served in private and in public-a. */
+export const BURST_WORKLOAD = 1;
+export const BURST_PORT = 7000;
+const WEB_PORT = LAB_WORKLOADS.find((spec) => spec.name === 'web')!.port;
+
+/** A journal in memory: a scenario's is part of its report. */
+export class ScenarioJournal implements Journal {
+  readonly all: JournalEntry[] = [];
+
+  async append(entry: JournalEntry): Promise<void> {
+    this.all.push(entry);
+  }
+
+  async entries(): Promise<readonly JournalEntry[]> {
+    return [...this.all];
+  }
+}
+
+/** What every scenario needs: a lab, an actuator in its gateway, a prober in each network. */
+export class Stage {
+  readonly journal = new ScenarioJournal();
+  readonly route: RouteActuator;
+  readonly private: Prober;
+  readonly publicA: Prober;
+  /** Where the clients are. */
+  readonly publicB: Prober;
+  /** Never sends; reads the counters of the gateway's namespace. */
+  readonly gateway: Prober;
+  readonly host = LAB_BURST.ipv4;
+  readonly client = LAB_BURST_CLIENTS[0];
+  #plans = 0;
+
+  constructor(readonly topology: LabTopology) {
+    const endpoint = (port: number, protocol: 'tcp' | 'udp'): ServiceEndpoint => ({
+      address: LAB_BURST.ipv4,
+      protocol,
+      port,
+    });
+    this.route = new RouteActuator({
+      links: topology.interfaces.map((i) => ({
+        linkId: i.linkId,
+        interfaceName: i.name,
+        network: i.network,
+        nextHopIPv4: i.peerIPv4,
+      })),
+      endpointsOf: () => [
+        endpoint(BURST_PORT, 'tcp'),
+        endpoint(BURST_PORT, 'udp'),
+        endpoint(WEB_PORT, 'tcp'),
+      ],
+      steeringOf: () => 'placement',
+      netns: topology.gatewayNetns,
+    });
+    this.private = new Prober('private', topology.netnsOf('private'));
+    this.publicA = new Prober('public-a', topology.netnsOf('public-a'));
+    this.publicB = new Prober('public-b', topology.netnsOf('public-b'));
+    this.gateway = new Prober('gateway', topology.netnsOf('gateway'));
+  }
+
+  /** A plan for new flows to the burst service. */
+  plan(shares: Readonly<Record<string, number>>): ActuationPlan {
+    this.#plans += 1;
+    return {
+      planId: `scenario-${this.#plans}`,
+      createdMs: Date.now(),
+      expiresMs: Date.now() + 3_600_000,
+      allocations: Object.entries(shares).map(([target, share]) => ({
+        workloadId: BURST_WORKLOAD,
+        workloadName: 'burst',
+        resource: 'bandwidth',
+        target,
+        share,
+        fromMs: 0,
+        untilMs: Number.MAX_SAFE_INTEGER,
+      })),
+    };
+  }
+
+  /** New flows to the burst service by these shares from now on. */
+  async weights(shares: Readonly<Record<string, number>>): Promise<void> {
+    await this.route.apply(this.plan(shares), this.journal);
+  }
+
+  async close(): Promise<void> {
+    await this.route.close();
+    await Promise.all([this.private, this.publicA, this.publicB, this.gateway].map((prober) => prober.end()));
+  }
+}
+
+/** Milliseconds of the monotonic clock, as the probers use it. */
+export const monotonicMs = (): number => Number(process.hrtime.bigint()) / 1e6;
+
+export const sleep = (ms: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)));

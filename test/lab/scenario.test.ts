@@ -1,0 +1,62 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { runScenario, type ScenarioReport } from '../../src/lab/index.js';
+import { netnsPath } from '../../src/lab/namespaces.js';
+import { netnsSkipReason, uniqueName } from '../support/netns.js';
+
+const hasNft = (process.env.PATH ?? '')
+  .split(delimiter)
+  .some((directory) => existsSync(join(directory, 'nft')));
+const skip = netnsSkipReason() ?? (hasNft ? undefined : 'needs nft (Debian: nftables)');
+
+test('a scenario that does not exist is refused with the names of those that do', async () => {
+  await expect(runScenario('mars')).rejects.toMatchObject({
+    code: 'TG_LAB_OPTION',
+    message: expect.stringMatching(/"mars" is none of .*surge/),
+  });
+});
+
+describe.skipIf(skip !== undefined)(`scenarios${skip === undefined ? '' : ` (skipped: ${skip})`}`, () => {
+  const stateDirectory = mkdtempSync(join(tmpdir(), 'tidegate-scenario-'));
+  const name = uniqueName('tgt');
+  const play = async (scenario: string): Promise<ScenarioReport> => {
+    const report = await runScenario(scenario, { name, stateDirectory });
+    expect(existsSync(netnsPath(`${name}-gateway`))).toBe(false);
+    return report;
+  };
+  afterAll(() => rmSync(stateDirectory, { recursive: true, force: true }));
+
+  test('steer: fifty changes under conversations move, lose and reorder nothing', async () => {
+    const report = await play('steer');
+    expect(report).toMatchObject({ reorderedPackets: 0, movedFlows: 0, lostPackets: 0 });
+    expect(report.steering?.changes).toBe(50);
+    expect(report.steering?.maxMs).toBeLessThan(Number.POSITIVE_INFINITY); // every change was followed by new flows
+  });
+
+  test('link-down: new flows go the other way; the state is as journalled', async () => {
+    const report = await play('link-down');
+    expect(report.lossWindowMs).toBeLessThan(Number.POSITIVE_INFINITY);
+    expect(report.consistent).toBe(true);
+  });
+
+  test('surge: the reactive rule moves new flows to the public side', async () => {
+    const report = await play('surge');
+    expect(report.reactionMs).toBeGreaterThanOrEqual(0);
+    expect(report.journal.filter((entry) => entry.event === 'committed')).toHaveLength(2);
+  });
+
+  test('guard-breach: the plan that loses packets is undone and the next one held off', async () => {
+    const report = await play('guard-breach');
+    expect(report).toMatchObject({ consistent: true, heldOff: true });
+    expect(report.breach).toMatch(/lossRatio of burst/);
+    expect(report.lossWindowMs).toBeLessThan(Number.POSITIVE_INFINITY);
+  });
+
+  test('kill-9-mid-apply: after recovery the kernel is as before or as after the plan', async () => {
+    const report = await play('kill-9-mid-apply');
+    expect(report.consistent).toBe(true);
+    expect(report.interrupted).toBeGreaterThan(0);
+  });
+});
