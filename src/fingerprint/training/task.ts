@@ -91,7 +91,7 @@ export async function recognise(
   const byNeighbour = async (a: Matrix, b: Matrix): Promise<string[]> =>
     nearestLabels(algebra, a, gallery.labels, b);
 
-  const encoder = await fit(gallery, train, unlabelled, options);
+  const encoder = await fitGallery(gallery, train, unlabelled, options);
   const trained = await embed(encoder.bytes, train);
   const asked = await embed(encoder.bytes, test);
 
@@ -123,7 +123,7 @@ export async function recognise(
   };
 }
 
-async function fit(
+async function fitGallery(
   gallery: TaskItems,
   train: Matrix,
   unlabelled: UnlabelledFlows | undefined,

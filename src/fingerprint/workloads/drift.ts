@@ -2,7 +2,7 @@ import { populationStability } from './vectors.js';
 
 /** How a workload's packets and vectors looked lately and before. */
 export interface DriftState {
-  /** Packets by size bin, forgotten slowly and fast. */
+  /** Shares of packet sizes summed over flows, forgotten slowly and fast. */
   slow: Float32Array;
   fast: Float32Array;
   /** Averages of the reconstruction error, and of the distance (1 − similarity) of its endpoints. */
@@ -59,9 +59,12 @@ export function observeDrift(
 ): DriftReading {
   const fastKeep = Math.exp(-flows / FAST_FLOWS);
   const slowKeep = Math.exp(-flows / SLOW_FLOWS);
+  // Every flow weighs the same: a single bulk transfer must not outvote a thousand exchanges.
+  const packets = sizes.reduce((sum, count) => sum + count, 0);
+  const perPacket = packets > 0 ? flows / packets : 0;
   for (let i = 0; i < sizes.length; i += 1) {
-    state.fast[i] = state.fast[i]! * fastKeep + sizes[i]!;
-    state.slow[i] = state.slow[i]! * slowKeep + sizes[i]!;
+    state.fast[i] = state.fast[i]! * fastKeep + sizes[i]! * perPacket;
+    state.slow[i] = state.slow[i]! * slowKeep + sizes[i]! * perPacket;
   }
   // The first averages are plain means: an average that starts at 0 would look like a change.
   const fastWeight = Math.max(1 - fastKeep, flows / (state.flows + flows));

@@ -13,6 +13,7 @@ const TRANSPORTS: Readonly<Record<number, string>> = {
 const BULK_OCTETS = 64 * 1024;
 const ONE_SIDED = 4;
 const STREAM_SECONDS = 4;
+const STREAM_OCTETS_PER_SECOND = 2.5e6;
 const SMALL_OCTETS = 2048;
 
 /** `tcp/443`, `icmp`, `ethernet 0806`: what people call the service by its headers. */
@@ -37,10 +38,9 @@ export function behaviourWords(of: Behaviour): string {
   if (of.reversePackets === 0) return of.packets / flows < 2 ? 'unanswered' : 'one-way';
   const seconds = of.durationMs / 1000 / flows;
   if (up + down > BULK_OCTETS) {
-    const pace = seconds > STREAM_SECONDS && (up + down) / seconds < 2.5e6 ? 'stream' : 'bulk';
-    if (up > ONE_SIDED * down) return `${pace} upload`;
-    if (down > ONE_SIDED * up) return `${pace} download`;
-    return `${pace} exchange`;
+    if (up > ONE_SIDED * down) return 'bulk upload';
+    if (down <= ONE_SIDED * up) return 'bulk exchange';
+    return seconds > STREAM_SECONDS && down / seconds < STREAM_OCTETS_PER_SECOND ? 'streaming' : 'bulk download';
   }
   return up + down < SMALL_OCTETS ? 'small exchanges' : 'request/response';
 }
