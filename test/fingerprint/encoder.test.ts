@@ -30,7 +30,8 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
-const normOf = (vector: Float32Array): number => Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
+const normOf = (vector: Float32Array): number =>
+  Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
 
 describe('the encoder', () => {
   it('writes a unit vector and a finite error for every row, over several chunks', async () => {
@@ -45,7 +46,10 @@ describe('the encoder', () => {
 
   it('gives a row the same vector wherever it stands in a batch', async () => {
     const alone = makeBatch([serviceFlow('api', 5)]);
-    const among = makeBatch([...Array.from({ length: 700 }, (_, i) => serviceFlow('dns', i)), serviceFlow('api', 5)]);
+    const among = makeBatch([
+      ...Array.from({ length: 700 }, (_, i) => serviceFlow('dns', i)),
+      serviceFlow('api', 5),
+    ]);
     await encoder.encode(alone);
     await encoder.encode(among);
     const last = among.column('fingerprint', 'f32').slice(700 * DIMENSIONS);
@@ -98,7 +102,9 @@ describe('the encoder', () => {
     const path = join(directory, 'cut.onnx');
     writeFileSync(path, bytes);
     truncateSync(path, bytes.length >> 1);
-    await expect(FingerprintEncoder.load(path)).rejects.toMatchObject({ code: 'TG_FINGERPRINT_MODEL_CORRUPT' });
+    await expect(FingerprintEncoder.load(path)).rejects.toMatchObject({
+      code: 'TG_FINGERPRINT_MODEL_CORRUPT',
+    });
     await expect(FingerprintEncoder.fromBytes(new TextEncoder().encode('hello'))).rejects.toMatchObject({
       code: 'TG_FINGERPRINT_MODEL_CORRUPT',
     });

@@ -7,7 +7,8 @@ import { buildStepGraph, DEFAULT_LOSS } from '../../src/fingerprint/training/ste
 
 const random = new Random(3);
 const normals = (count: number): Float32Array => Float32Array.from({ length: count }, () => random.normal());
-const tensor = (data: Float32Array, shape: readonly number[]): Tensor => new Tensor('float32', data, [...shape]);
+const tensor = (data: Float32Array, shape: readonly number[]): Tensor =>
+  new Tensor('float32', data, [...shape]);
 
 type Feeds = Record<string, Tensor>;
 

@@ -41,13 +41,16 @@ describe('grouping by service endpoint', () => {
         fc.array(fc.tuple(fc.constantFrom(...KINDS), fc.nat(60), fc.nat(5)), { maxLength: 80 }),
         async (choices) => {
           const batch = makeBatch(
-            choices.map(([kind, variant, host]) => serviceFlow(kind, variant, { destination: [192, 0, 2, host] })),
+            choices.map(([kind, variant, host]) =>
+              serviceFlow(kind, variant, { destination: [192, 0, 2, host] }),
+            ),
           );
           await encoder.encode(batch);
           const { endpointOfRow, endpoints } = structuredClone(groupByEndpoint(batch));
           const sum = (of: (endpoint: EndpointSummary) => number): number =>
             endpoints.reduce((total, endpoint) => total + of(endpoint), 0);
-          const column = (name: string): number => batch.column(name, 'u64').reduce((t, v) => t + Number(v), 0);
+          const column = (name: string): number =>
+            batch.column(name, 'u64').reduce((t, v) => t + Number(v), 0);
           expect(sum((e) => e.flows)).toBe(batch.rows);
           expect(sum((e) => e.octets)).toBe(column('octetDeltaCount'));
           expect(sum((e) => e.reverseOctets)).toBe(column('reverseOctetDeltaCount'));
@@ -66,7 +69,13 @@ describe('grouping by service endpoint', () => {
 
   it('takes the well-known port as the service when nobody saw the SYN', async () => {
     const [endpoint] = await endpointsOf([
-      { source: [192, 0, 2, 7], sourcePort: 443, destination: [10, 0, 0, 9], destinationPort: 51_000, direction: 0 },
+      {
+        source: [192, 0, 2, 7],
+        sourcePort: 443,
+        destination: [10, 0, 0, 9],
+        destinationPort: 51_000,
+        direction: 0,
+      },
     ]);
     expect(endpoint).toMatchObject({ key: '6/443/192.0.2.7', port: 443 });
   });
@@ -192,7 +201,10 @@ describe('the workload registry', () => {
     const registry = registryOf({ returnAfter: '1h', joinSamePort: -1 });
     const observe = async (kind: ServiceKind, batches: number, nowMs: number): Promise<void> => {
       for (let i = 0; i < batches; i += 1)
-        registry.observe(await endpointsOf(flowsOf(kind, 20, { destinationPort: 8443 }, i)), nowMs + i * 1000);
+        registry.observe(
+          await endpointsOf(flowsOf(kind, 20, { destinationPort: 8443 }, i)),
+          nowMs + i * 1000,
+        );
     };
     await observe('api', 20, 0);
     expect(registry.takeEvents().map((event) => event.kind)).toEqual(['new']);

@@ -21,6 +21,8 @@ const SLOW_FLOWS = 1000;
 /** Flows before anything is called a change. */
 const WARM_UP = 200;
 const SHIFT = 0.25;
+/** A size shift that needs no second sign. */
+const SEVERE_SHIFT = 1;
 const SETTLED = 0.1;
 const ERROR_RATIO = 2;
 const DISTANCE_RISE = 0.25;
@@ -42,12 +44,12 @@ export interface DriftReading {
   readonly sizeDrift: number;
   readonly errorRatio: number;
   readonly distanceRise: number;
-  /** Two of the three signs agree, for the first time since they settled. */
+  /** Two of the three signs agree, or the sizes shifted severely, for the first time since they settled. */
   readonly changed: boolean;
 }
 
 /**
- * Takes in what one batch showed of a workload. A change is called only when two of three signs agree: the size
+ * Takes in what one batch showed of a workload. A change is called when two of three signs agree (or the first is severe): the size
  * histogram (population stability index), the reconstruction error, the distance to the workload's centre.
  */
 export function observeDrift(
@@ -80,7 +82,7 @@ export function observeDrift(
   const distanceRise = state.distanceFast - state.distanceSlow;
   const signs =
     Number(sizeDrift > SHIFT) + Number(errorRatio > ERROR_RATIO) + Number(distanceRise > DISTANCE_RISE);
-  const changed = !state.alarmed && state.flows >= WARM_UP && signs >= 2;
+  const changed = !state.alarmed && state.flows >= WARM_UP && (signs >= 2 || sizeDrift > SEVERE_SHIFT);
   if (changed) state.alarmed = true;
   else if (signs === 0 && sizeDrift < SETTLED) state.alarmed = false;
   return { sizeDrift, errorRatio, distanceRise, changed };

@@ -40,7 +40,9 @@ export function behaviourWords(of: Behaviour): string {
   if (up + down > BULK_OCTETS) {
     if (up > ONE_SIDED * down) return 'bulk upload';
     if (down <= ONE_SIDED * up) return 'bulk exchange';
-    return seconds > STREAM_SECONDS && down / seconds < STREAM_OCTETS_PER_SECOND ? 'streaming' : 'bulk download';
+    return seconds > STREAM_SECONDS && down / seconds < STREAM_OCTETS_PER_SECOND
+      ? 'streaming'
+      : 'bulk download';
   }
   return up + down < SMALL_OCTETS ? 'small exchanges' : 'request/response';
 }

@@ -96,7 +96,10 @@ export function serviceFlow(kind: ServiceKind, variant: number, at: Partial<Test
         destinationPort: 8443,
         octets: [n(900), n(1500)],
         packets: [6, 6],
-        sizes: [{ 0: 3, 4: 2, 5: 1 }, { 0: 2, 6: 2, 8: 2 }],
+        sizes: [
+          { 0: 3, 4: 2, 5: 1 },
+          { 0: 2, 6: 2, 8: 2 },
+        ],
         payloads: [n(220), -n(640), n(180), -n(700)],
         durationMs: n(40),
         ...at,
