@@ -11,6 +11,11 @@ export const storeConfig = z.strictObject({
     .string()
     .regex(/^[a-z_][a-z0-9_]*$/i, 'letters, digits and underscores')
     .default('tidegate'),
+  /** Name of a cluster in the server's configuration: replicated tables and Distributed ones over them. */
+  cluster: z
+    .string()
+    .regex(/^[a-z_][a-z0-9_]*$/i, 'letters, digits and underscores')
+    .optional(),
   /** Loopback port of the embedded engine; 0 = any free one. */
   port: z.int().min(0).max(65535).default(0),
   /** Memory cap of the embedded engine's process. */

@@ -1,10 +1,22 @@
 import type { Logger } from '../base/logger.js';
 import type { StoreClient } from './client.js';
-import { MIGRATIONS } from './schema.js';
+import { localTable, MIGRATIONS, type Placement, render, type SchemaStatement } from './schema/index.js';
+
+const migrationsTable: SchemaStatement = {
+  kind: 'table',
+  name: 'schema_migrations',
+  columns: `  gateway LowCardinality(String) COMMENT 'the gateway that ran it',
+  version UInt32 COMMENT 'number of the migration',
+  name String COMMENT 'what it changed',
+  applied DateTime64(3, 'UTC') COMMENT 'when it was run first'`,
+  engine: 'ReplacingMergeTree',
+  version: 'applied',
+  layout: 'ORDER BY (version, gateway)',
+};
 
 /**
  * Brings a database up to date: every migration is run in order, and recorded the first time. Statements are
- * idempotent, so one that was cut off is simply run again.
+ * idempotent, so one that was cut off is simply run again, and a table that somebody dropped comes back.
  *
  * @param admin a client whose default database exists before ours does
  * @param client a client of the database itself
@@ -12,23 +24,50 @@ import { MIGRATIONS } from './schema.js';
 export async function migrate(
   admin: StoreClient,
   client: StoreClient,
-  database: string,
+  placement: Placement,
+  gateway: string,
   logger: Logger,
 ): Promise<void> {
-  await admin.command(`CREATE DATABASE IF NOT EXISTS ${database}`);
-  await client.command(
-    `CREATE TABLE IF NOT EXISTS schema_migrations (version UInt32, name String, applied DateTime64(3, 'UTC'))
-     ENGINE = ReplacingMergeTree(applied) ORDER BY version`,
-  );
+  const on = placement.cluster === undefined ? '' : ` ON CLUSTER ${placement.cluster}`;
+  await admin.command(`CREATE DATABASE IF NOT EXISTS ${placement.database}${on}`);
+  for (const statement of render(migrationsTable, placement)) await client.command(statement);
   const rows = await client.query<{ version: number }>('SELECT DISTINCT version FROM schema_migrations');
   const done = new Set(rows.map((row) => Number(row.version)));
   for (const migration of MIGRATIONS) {
-    // A recorded migration is run again as well: it costs little, and brings back a table that somebody dropped.
-    for (const statement of migration.statements) await client.command(statement);
+    for (const statement of migration.statements.flatMap((one) => render(one, placement))) {
+      await client.command(statement);
+    }
     if (done.has(migration.version)) continue;
     await client.insertRows('schema_migrations', [
-      { version: migration.version, name: migration.name, applied: new Date().toISOString() },
+      {
+        gateway,
+        version: migration.version,
+        name: migration.name,
+        applied: new Date().toISOString(),
+      },
     ]);
     logger.info({ version: migration.version, migration: migration.name }, 'schema migrated');
+  }
+  await reportDrift(client, placement, logger);
+}
+
+/** Says which columns the database has otherwise than this version makes them: rows would be lost or wrong. */
+async function reportDrift(client: StoreClient, placement: Placement, logger: Logger): Promise<void> {
+  const rows = await client.query<{ table: string; name: string }>(
+    'SELECT table, name FROM system.columns WHERE database = {database:String}',
+    { params: { database: placement.database } },
+  );
+  const found = new Set(rows.map((row) => `${row.table}.${row.name}`));
+  for (const statement of MIGRATIONS.flatMap((migration) => migration.statements)) {
+    if (statement.kind !== 'table') continue;
+    const table = localTable(statement.name, placement);
+    const expected = [...statement.columns.matchAll(/^ {2}(?!INDEX|CONSTRAINT)(\w+) /gm)].map((m) => m[1]!);
+    const missing = expected.filter((name) => !found.has(`${table}.${name}`));
+    if (missing.length > 0) {
+      logger.error(
+        { code: 'TG_STORE_DRIFT', table, missing },
+        'the table lacks columns that this version writes; records wait in the spool until they are added',
+      );
+    }
   }
 }

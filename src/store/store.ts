@@ -136,7 +136,9 @@ export class Store implements Component {
     this.#migrated ??= (async () => {
       const admin = new StoreClient({ ...this.#access(), database: 'default' });
       try {
-        await migrate(admin, this.client, this.#options.config.database, this.#options.logger);
+        const { config, gateway, logger } = this.#options;
+        const placement = { database: config.database, cluster: config.cluster };
+        await migrate(admin, this.client, placement, gateway, logger);
         this.#ready = true;
         clearInterval(this.#retry);
       } finally {

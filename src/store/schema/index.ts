@@ -1,0 +1,20 @@
+import { records } from './records.js';
+import type { SchemaStatement } from './statement.js';
+import { flowsAndUsage } from './usage.js';
+import { views } from './views.js';
+
+export { localTable, type Placement, render, type SchemaStatement } from './statement.js';
+
+/** One numbered change of the schema. Each statement is idempotent, so a migration that was cut off runs again. */
+export interface Migration {
+  readonly version: number;
+  readonly name: string;
+  readonly statements: readonly SchemaStatement[];
+}
+
+/** Every change so far, in order. A number is never reused, and a published migration is never edited. */
+export const MIGRATIONS: readonly Migration[] = [
+  { version: 1, name: 'flows and usage rollups', statements: flowsAndUsage },
+  { version: 2, name: 'workloads, forecasts, plans, journal', statements: records },
+  { version: 3, name: 'views for people', statements: views },
+];
