@@ -1,10 +1,11 @@
+import { roomBps } from './model.js';
 import type { PlanInput } from './types.js';
 
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 const BITS_PER_GB = 8e9;
 
-/** What each class puts on each link in each period: [class][link][period], bit/s. */
+/** What each workload puts on each link in each period: [workload][link][period], bit/s. */
 export type LinkRates = readonly (readonly (readonly number[])[])[];
 
 export interface Schedule {
@@ -21,49 +22,72 @@ export interface ScheduleCost {
   readonly violationMinutes: number;
 }
 
+/** Total of all workloads by [link][period]. */
+export function linkTotals(input: PlanInput, rates: LinkRates): number[][] {
+  const totals = input.links.map(() => new Array<number>(input.periods.length).fill(0));
+  for (const byLink of rates) {
+    for (const [l, byPeriod] of byLink.entries()) {
+      for (const [t, rate] of byPeriod.entries()) totals[l]![t]! += rate;
+    }
+  }
+  return totals;
+}
+
 /**
  * Prices a schedule: egress at the marginal price, port-hours, instance-hours, and the worth of minutes in which a
- * link or the hosts have no room. The one rule by which plans and "doing nothing" are compared.
+ * link or the hosts have no room. What finds no room on its link is billed as if it took the dearest one: overload
+ * never makes a plan look cheap. The one rule by which plans and "doing nothing" are compared.
  */
 export function scheduleCost(input: PlanInput, schedule: Schedule): ScheduleCost {
   const { links, hosts, goals, periods } = input;
+  const dearest = Math.max(...links.map((link) => link.usdPerGb));
+  const peak = linkTotals(input, schedule.peak);
+  const median = linkTotals(input, schedule.median);
+  const needs = hostNeeds(input);
   let usd = 0;
   let violationMinutes = 0;
   for (const [t, period] of periods.entries()) {
     const hours = period.durationMs / HOUR_MS;
+    const gbPerBps = period.durationMs / 1000 / BITS_PER_GB;
     let violated = false;
     for (const [l, link] of links.entries()) {
-      let peak = 0;
-      let median = 0;
-      for (const [k, byLink] of schedule.peak.entries()) {
-        peak += byLink[l]![t]!;
-        median += schedule.median[k]![l]![t]!;
-      }
-      usd += (median * (period.durationMs / 1000) * link.usdPerGb) / BITS_PER_GB + link.portHourUsd * hours;
-      const room = link.healthy ? link.capacityBps * goals.maximumUtilisation : 0;
-      violated ||= peak > room * (1 + 1e-9) + 1;
+      const room = roomBps(input, l);
+      const used = peak[l]![t]!;
+      const over = used > room * (1 + 1e-6) + 1 ? (used - room) / used : 0;
+      const gb = median[l]![t]! * gbPerBps;
+      usd += gb * ((1 - over) * link.usdPerGb + over * dearest) + link.portHourUsd * hours;
+      violated ||= over > 0;
     }
     const count = schedule.instances[t]!;
     usd += count * hosts.instance.usdPerHour * hours;
-    const cpu = input.workloads.reduce((sum, w) => sum + w.cpuCores[t]!, 0);
-    const memory = input.workloads.reduce((sum, w) => sum + w.memoryBytes[t]!, 0);
-    violated ||= cpu > hosts.privateCpuCores + count * hosts.instance.cpuCores + 1e-9;
-    violated ||= memory > hosts.privateMemoryBytes + count * hosts.instance.memoryBytes + 1;
+    violated ||= needs.cpu[t]! > hosts.privateCpuCores + count * hosts.instance.cpuCores + 1e-9;
+    violated ||= needs.memory[t]! > hosts.privateMemoryBytes + count * hosts.instance.memoryBytes + 1;
     if (violated) violationMinutes += period.durationMs / MINUTE_MS;
   }
   return { usd: usd + violationMinutes * goals.violationUsdPerMinute, violationMinutes };
 }
 
+function hostNeeds(input: PlanInput): { readonly cpu: number[]; readonly memory: number[] } {
+  const cpu = new Array<number>(input.periods.length).fill(0);
+  const memory = new Array<number>(input.periods.length).fill(0);
+  for (const w of input.workloads) {
+    for (let t = 0; t < cpu.length; t += 1) {
+      cpu[t]! += w.cpuCores[t]!;
+      memory[t]! += w.memoryBytes[t]!;
+    }
+  }
+  return { cpu, memory };
+}
+
 /** Instances that cover the needs of each period after the own hosts. */
 export function instancesNeeded(input: PlanInput): number[] {
   const { hosts } = input;
-  return input.periods.map((_, t) => {
-    const cpu = input.workloads.reduce((sum, w) => sum + w.cpuCores[t]!, 0) - hosts.privateCpuCores;
-    const memory = input.workloads.reduce((sum, w) => sum + w.memoryBytes[t]!, 0) - hosts.privateMemoryBytes;
-    return Math.max(
+  const needs = hostNeeds(input);
+  return input.periods.map((_, t) =>
+    Math.max(
       0,
-      Math.ceil(cpu / hosts.instance.cpuCores - 1e-9),
-      Math.ceil(memory / hosts.instance.memoryBytes - 1e-9),
-    );
-  });
+      Math.ceil((needs.cpu[t]! - hosts.privateCpuCores) / hosts.instance.cpuCores - 1e-9),
+      Math.ceil((needs.memory[t]! - hosts.privateMemoryBytes) / hosts.instance.memoryBytes - 1e-9),
+    ),
+  );
 }

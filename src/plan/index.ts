@@ -1,5 +1,5 @@
 export { demandClasses, MAXIMUM_CLASSES } from './classes.js';
-export { instancesNeeded, type Schedule, scheduleCost } from './cost.js';
+export { instancesNeeded, linkTotals, type Schedule, scheduleCost } from './cost.js';
 export { Planner } from './planner.js';
 export {
   type AssumptionSettings,

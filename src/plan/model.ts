@@ -1,73 +1,143 @@
-import type { DemandClass } from './classes.js';
+import { type DemandClass, isAllowed } from './classes.js';
+import { type Programme, ProgrammeBuilder } from './solver/highs.js';
 import type { PlanInput } from './types.js';
-
-/** Names of the variables of the model, shared by writing and reading. */
-export const shareName = (k: number, l: number, t: number): string => `f_${k}_${l}_${t}`;
-const overflowName = (l: number, t: number): string => `v_${l}_${t}`;
-const violatedName = (t: number): string => `z_${t}`;
-export const roomRow = (l: number, t: number): string => `room_${l}_${t}`;
 
 const BITS_PER_GB = 8e9;
 /** Breaks ties: own links before public ones, earlier links before later ones. Far below any price. */
-const TIE_USD = 1e-9;
-/** Overflow is kept small where it cannot be avoided; per bit/s, far below the worth of a violated minute. */
-const OVERFLOW_USD_PER_BPS = 1e-15;
+const TIE_USD = 1e-7;
 
-const term = (coefficient: number, name: string): string =>
-  `${coefficient < 0 ? '-' : '+'} ${Math.abs(coefficient).toExponential(12)} ${name}`;
+/** A programme and where its parts are. */
+export interface LinkModel {
+  readonly programme: Programme;
+  /** Column of class k on link l in period t, in units of `unitBps`. */
+  readonly column: (k: number, l: number, t: number) => number;
+  /** Row of the room of link l in period t. */
+  readonly room: (l: number, t: number) => number;
+  readonly unitBps: number;
+}
+
+/** What the owner lets a link carry, bit/s. */
+export const roomBps = (input: PlanInput, l: number): number => {
+  const link = input.links[l]!;
+  return link.healthy ? link.capacityBps * input.goals.maximumUtilisation : 0;
+};
+
+/** Dollars for the expected part of one unit of a class's peak, sent on link l in period t. */
+function unitUsd(input: PlanInput, demand: DemandClass, l: number, t: number, unitBps: number): number {
+  // A deferred unit is sent at another time than it came: its volume's proportion holds.
+  const sum = (row: readonly number[]): number => row.reduce((a, b) => a + b, 0);
+  const deferred = demand.deferrableMs !== undefined;
+  const peak = deferred ? sum(demand.peakBps) : demand.peakBps[t]!;
+  const median = deferred ? sum(demand.medianBps) : demand.medianBps[t]!;
+  const expected = peak > 0 ? median / peak : 0;
+  const seconds = input.periods[t]!.durationMs / 1000;
+  return (unitBps * expected * seconds * input.links[l]!.usdPerGb) / BITS_PER_GB;
+}
 
 /**
- * The allocation of bandwidth as a mixed-integer programme in the LP format that HiGHS reads.
+ * The allocation of bandwidth as a linear programme; mixed-integer only for classes that cannot be split.
  *
- * min Σ price·octets(k,l,t)·f + worth·z,  Σ_l f(k,l,t) = 1,  Σ_k peak(k,t)·f(k,l,t) ≤ room(l) + v(l,t),
- * Σ_l v(l,t) ≤ M·z(t),  0 ≤ f ≤ 1,  z binary: a period is violated if any link overflows in it.
+ * min Σ price·g + penalty·v,  Σ_l g(k,l,t) = demand(k,t),  Σ_k g(k,l,t) ≤ room(l) + v(l,t),  g, v ≥ 0.
+ *
+ * A deferrable class keeps its volume instead of its moments: what is sent up to a period is at most what had come
+ * by then and at least what had come a deadline before, and all of it is sent in the end. The penalty is above every
+ * price, so overflow v is what no allocation can avoid.
  */
-export function linkModel(input: PlanInput, classes: readonly DemandClass[]): string {
-  const { links, goals, periods } = input;
-  const objective: string[] = [];
-  const rows: string[] = [];
-  const bounds: string[] = [];
-  const binaries: string[] = [];
-  const everything = Math.max(
-    1,
-    ...periods.map((_, t) => classes.reduce((sum, c) => sum + c.peakBps[t]!, 0)),
+export function linkModel(input: PlanInput, classes: readonly DemandClass[]): LinkModel {
+  const { links, periods } = input;
+  const model = new ProgrammeBuilder();
+  const L = links.length;
+  const T = periods.length;
+  const unitBps = Math.max(1, ...periods.map((_, t) => classes.reduce((sum, c) => sum + c.peakBps[t]!, 0)));
+  const infinity = Number.POSITIVE_INFINITY;
+  let dearest = 0;
+  const columns = classes.map((demand) =>
+    links.map((link, l) =>
+      periods.map((_, t) => {
+        const usd = unitUsd(input, demand, l, t, unitBps);
+        dearest = Math.max(dearest, usd);
+        const tie = TIE_USD * (l + (link.network === 'public' ? L : 0));
+        return model.column(usd + tie, 0, isAllowed(demand, link) ? infinity : 0);
+      }),
+    ),
   );
-  for (const [t, period] of periods.entries()) {
-    const seconds = period.durationMs / 1000;
-    for (const [k, demand] of classes.entries()) {
-      const names: string[] = [];
-      for (const [l, link] of links.entries()) {
-        const name = shareName(k, l, t);
-        const usd = (demand.medianBps[t]! * seconds * link.usdPerGb) / BITS_PER_GB;
-        objective.push(term(usd + TIE_USD * (l + (link.network === 'public' ? links.length : 0)), name));
-        names.push(name);
-        const allowed = demand.pinnedTo === undefined || demand.pinnedTo === link.linkId;
-        bounds.push(allowed ? `0 <= ${name} <= 1` : `${name} = 0`);
+  const penalty = 1000 * (dearest + TIE_USD * 2 * L) + 1;
+  const overflow = links.map(() => periods.map(() => model.column(penalty)));
+  for (const [k, demand] of classes.entries()) {
+    if (demand.deferrableMs !== undefined) addDeferred(model, input, demand, columns[k]!, unitBps);
+    else {
+      for (let t = 0; t < T; t += 1) {
+        const need = demand.peakBps[t]! / unitBps;
+        model.row(
+          columns[k]!.map((byPeriod) => [byPeriod[t]!, 1] as const),
+          need,
+          need,
+        );
+        if (demand.splittable || need === 0) continue;
+        // All or nothing: the whole demand times a yes or no for each link.
+        const yes = columns[k]!.map(() => model.column(0, 0, 1, true));
+        model.row(
+          yes.map((column) => [column, 1] as const),
+          1,
+          1,
+        );
+        for (let l = 0; l < L; l += 1) {
+          model.row(
+            [
+              [columns[k]![l]![t]!, 1],
+              [yes[l]!, -need],
+            ],
+            0,
+            0,
+          );
+        }
       }
-      rows.push(`one_${k}_${t}: ${names.map((name) => `+ ${name}`).join(' ')} = 1`);
     }
-    for (const [l, link] of links.entries()) {
-      // In units of the largest demand, so that rows are well scaled whatever the rates are.
-      const used = classes.map((c, k) => term(c.peakBps[t]! / everything, shareName(k, l, t)));
-      const room = link.healthy ? (link.capacityBps * goals.maximumUtilisation) / everything : 0;
-      rows.push(`${roomRow(l, t)}: ${used.join(' ')} - ${overflowName(l, t)} <= ${room.toExponential(12)}`);
-      objective.push(term(OVERFLOW_USD_PER_BPS * everything, overflowName(l, t)));
-    }
-    const overflow = links.map((_, l) => `+ ${overflowName(l, t)}`).join(' ');
-    rows.push(`viol_${t}: ${overflow} - ${links.length} ${violatedName(t)} <= 0`);
-    objective.push(term((period.durationMs / 60_000) * goals.violationUsdPerMinute, violatedName(t)));
-    binaries.push(violatedName(t));
   }
-  return [
-    'Minimize',
-    ` cost: ${objective.join('\n  ')}`,
-    'Subject To',
-    ...rows.map((row) => ` ${row}`),
-    'Bounds',
-    ...bounds.map((bound) => ` ${bound}`),
-    'Binaries',
-    ` ${binaries.join(' ')}`,
-    'End',
-    '',
-  ].join('\n');
+  const rooms = links.map((_, l) =>
+    periods.map((_period, t) =>
+      model.row(
+        [...columns.map((byLink) => [byLink[l]![t]!, 1] as const), [overflow[l]![t]!, -1]],
+        -infinity,
+        roomBps(input, l) / unitBps,
+      ),
+    ),
+  );
+  return {
+    programme: model.build(),
+    column: (k, l, t) => columns[k]![l]![t]!,
+    room: (l, t) => rooms[l]![t]!,
+    unitBps,
+  };
+}
+
+function addDeferred(
+  model: ProgrammeBuilder,
+  input: PlanInput,
+  demand: DemandClass,
+  columns: readonly (readonly number[])[],
+  unitBps: number,
+): void {
+  const { periods } = input;
+  const hours = periods.map((period) => period.durationMs / 3_600_000);
+  const arrived: number[] = [];
+  let sum = 0;
+  for (let t = 0; t < periods.length; t += 1) {
+    sum += (demand.peakBps[t]! / unitBps) * hours[t]!;
+    arrived.push(sum);
+  }
+  for (let t = 0; t < periods.length; t += 1) {
+    const end = periods[t]!.startMs + periods[t]!.durationMs;
+    // Due now: what had come by the end of the last period that ended a deadline ago.
+    let due = 0;
+    for (let s = 0; s < t; s += 1) {
+      const ended = periods[s]!.startMs + periods[s]!.durationMs;
+      if (ended + demand.deferrableMs! <= end) due = arrived[s]!;
+    }
+    const last = t === periods.length - 1;
+    const entries = columns.flatMap((byPeriod) =>
+      byPeriod.slice(0, t + 1).map((column, s) => [column, hours[s]!] as const),
+    );
+    model.row(entries, last ? arrived[t]! : due, arrived[t]!);
+  }
 }

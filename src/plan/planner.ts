@@ -1,32 +1,30 @@
 import { createHash } from 'node:crypto';
 import { Piscina } from 'piscina';
 import type { Component } from '../base/component.js';
-import { defineErrors, messageOf } from '../base/errors.js';
+import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
-import { formatRate } from '../base/units.js';
 import { workerFile } from '../base/worker-file.js';
-import { type DemandClass, demandClasses } from './classes.js';
+import { checkInput } from './check.js';
+import { demandClasses } from './classes.js';
 import { instancesNeeded, type LinkRates, type Schedule, scheduleCost } from './cost.js';
-import { linkModel, shareName } from './model.js';
-import type { Solution, SolveTask } from './solve-worker.js';
-import type {
-  Allocation,
-  BindingConstraint,
-  InstanceCount,
-  Plan,
-  PlanInput,
-  WorkloadDemand,
-} from './types.js';
-
-const fail = defineErrors({
-  TG_PLAN_NO_LINK: { message: 'there is no link to plan over', hint: 'configure links', exitCode: 2 },
-  TG_PLAN_NO_DEMAND: { message: 'there is no demand to plan for', hint: 'wait for the first forecasts' },
-  TG_PLAN_INPUT: { message: 'the plan input is wrong: {reason}', hint: 'correct it', exitCode: 2 },
-});
+import { disaggregate, type WorkloadRates } from './disaggregate.js';
+import { type LinkModel, linkModel } from './model.js';
+import type { SolveTask } from './solve-worker.js';
+import type { ProgrammeSolution } from './solver/highs.js';
+import type { Allocation, InstanceCount, Plan, PlanInput, WorkloadDemand } from './types.js';
+import { bindingOf, reasonsOf } from './words.js';
 
 const TIME_LIMIT_SECONDS = 0.8;
-/** Shares below this are rounding of the solver, not decisions. */
-const NEGLIGIBLE = 1e-6;
+/** Beyond the solver's own limit: the thread hangs, or its first start is very slow. */
+const PATIENCE_MS = 20_000;
+const MINUTES_PER_30_DAYS = 43_200;
+
+const WORDS = {
+  optimal: 'Optimal',
+  feasible: 'Time limit, best feasible',
+  infeasible: 'Infeasible',
+  none: 'Failed',
+};
 
 const sharesOf = (workload: WorkloadDemand, input: PlanInput): number[] => {
   const given = input.links.map((link) => Math.max(0, workload.currentShares[link.linkId] ?? 0));
@@ -40,43 +38,24 @@ const sharesOf = (workload: WorkloadDemand, input: PlanInput): number[] => {
   return given.map((_, l) => (l === at ? 1 : 0));
 };
 
-function check(input: PlanInput): void {
-  if (input.links.length === 0) throw fail('TG_PLAN_NO_LINK');
-  if (input.workloads.length === 0 || input.periods.length === 0) throw fail('TG_PLAN_NO_DEMAND');
-  for (const workload of input.workloads) {
-    for (const row of [workload.medianBps, workload.peakBps, workload.cpuCores, workload.memoryBytes]) {
-      if (
-        row.length !== input.periods.length ||
-        !row.every((value) => Number.isFinite(value) && value >= 0)
-      ) {
-        throw fail('TG_PLAN_INPUT', {
-          reason: `demand of ${workload.name} must be ${input.periods.length} finite values of at least 0`,
-        });
-      }
-    }
-    if (workload.pinnedTo !== undefined && !input.links.some((link) => link.linkId === workload.pinnedTo)) {
-      throw fail('TG_PLAN_INPUT', {
-        reason: `${workload.name} is pinned to the unknown link ${workload.pinnedTo}`,
-      });
-    }
-  }
-  for (const link of input.links) {
-    if (!(link.capacityBps >= 0) || !(link.usdPerGb >= 0)) {
-      throw fail('TG_PLAN_INPUT', { reason: `link ${link.linkId} has a negative capacity or price` });
-    }
-  }
-}
+const presentRates = (input: PlanInput): LinkRates =>
+  input.workloads.map((w) => sharesOf(w, input).map((share) => w.peakBps.map((peak) => peak * share)));
 
-/** Shares by [class][link][period] as rates. */
-function ratesOf(
-  classes: readonly DemandClass[],
-  shares: LinkRates,
-  pick: (c: DemandClass) => readonly number[],
-): LinkRates {
-  return shares.map((byLink, k) =>
-    byLink.map((byPeriod) => byPeriod.map((share, t) => share * pick(classes[k]!)[t]!)),
-  );
-}
+/** The expected part of peak rates: by workload and period, in proportion to its median. */
+const expectedOf = (input: PlanInput, peak: LinkRates): LinkRates =>
+  input.workloads.map((w, i) => {
+    // A deferred workload's rates lie elsewhere in time: its volume's proportion holds.
+    const volume = w.peakBps.reduce((sum, bps) => sum + bps, 0);
+    const whole = volume > 0 ? w.medianBps.reduce((sum, bps) => sum + bps, 0) / volume : 0;
+    return peak[i]!.map((byPeriod) =>
+      byPeriod.map((rate, t) => {
+        if (w.deferrableMs !== undefined) return rate * whole;
+        return w.peakBps[t]! > 0 ? (rate * w.medianBps[t]!) / w.peakBps[t]! : 0;
+      }),
+    );
+  });
+
+const sha256 = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');
 
 /**
  * Turns demand, links, hosts and prices into the cheapest schedule that keeps the goals: own capacity first, public
@@ -105,156 +84,140 @@ export class Planner implements Component {
     this.#pool = undefined;
   }
 
-  /** @throws TG_PLAN_NO_LINK, TG_PLAN_NO_DEMAND, TG_PLAN_INPUT */
+  /** @throws TG_PLAN_NO_LINK, TG_PLAN_NO_DEMAND, TG_PLAN_INPUT, TG_PLAN_STALE, TG_PLAN_GOALS */
   async plan(input: PlanInput): Promise<Plan> {
-    check(input);
-    const present = this.#present(input);
+    checkInput(input);
     const classes = demandClasses(input.workloads);
-    const solution = await this.#solve(linkModel(input, classes));
-    const solved = solution.status === 'Optimal';
-    // Without a solution every workload keeps its present shares, each as a class of its own.
-    const planned = solved ? classes : input.workloads.map((w) => demandClasses([w])[0]!);
-    const shares = solved ? this.#shares(input, classes, solution) : this.#presentShares(input);
-    const schedule: Schedule = {
-      peak: ratesOf(planned, shares, (c) => c.peakBps),
-      median: ratesOf(planned, shares, (c) => c.medianBps),
-      instances: instancesNeeded(input),
-    };
+    const model = linkModel(input, classes);
+    const solution = await this.#solve(model);
+    const solved = solution.status === 'optimal' || solution.status === 'feasible';
+    const peak = solved ? ratesOf(input, classes, model, solution) : presentRates(input);
+    const instances = instancesNeeded(input);
+    const schedule: Schedule = { peak, median: expectedOf(input, peak), instances };
     const cost = scheduleCost(input, schedule);
-    const doNothing = scheduleCost(input, present);
+    const present = presentRates(input);
+    // Doing nothing: present shares for ever, and instances for the horizon's peak all the time.
+    const doNothing = scheduleCost(input, {
+      peak: present,
+      median: expectedOf(input, present),
+      instances: input.periods.map(() => Math.max(...instances)),
+    });
     const content: Omit<Plan, 'id'> = {
       gateway: input.gateway,
       createdMs: input.nowMs,
       expiresMs: input.expiresMs,
       periods: input.periods,
-      allocations: this.#allocations(input, planned, shares),
-      instances: this.#instances(input, schedule),
+      allocations: allocationsOf(input, peak, instances),
+      instances: instanceCounts(input, instances),
       costUsd: cost.usd,
+      costInterval: { lowUsd: cost.usd, highUsd: scheduleCost(input, { ...schedule, median: peak }).usd },
       doNothingUsd: doNothing.usd,
       expectedViolationMinutes: cost.violationMinutes,
       doNothingViolationMinutes: doNothing.violationMinutes,
-      binding: this.#binding(input, schedule),
-      reasons: this.#reasons(input, planned, shares),
-      solver: { status: solution.status, classes: planned.length },
+      binding: bindingOf(input, peak, solved ? { model, rowDual: solution.rowDual } : undefined),
+      reasons: reasonsOf(input, peak),
+      conflicts: conflictsOf(input, peak, cost.violationMinutes),
+      inputs: {
+        sha256: sha256(input),
+        forecastMs: input.forecastMs ?? null,
+        links: input.links,
+        workloads: input.workloads.length,
+      },
+      solver: {
+        status: solved ? WORDS[solution.status] : `${WORDS[solution.status]}; the present shares stand`,
+        classes: classes.length,
+      },
     };
-    return {
-      id: createHash('sha256')
-        .update(JSON.stringify([input, content]))
-        .digest('hex'),
-      ...content,
-    };
+    return { id: sha256(content), ...content };
   }
 
-  async #solve(model: string): Promise<Solution> {
-    const task: SolveTask = { model, timeLimitSeconds: TIME_LIMIT_SECONDS };
+  async #solve(model: LinkModel): Promise<ProgrammeSolution> {
+    const task: SolveTask = {
+      programme: model.programme,
+      options: { timeLimitSeconds: TIME_LIMIT_SECONDS, relativeGap: 1e-4, seed: 0 },
+    };
     try {
       if (!this.#pool) throw new Error('the planner is not started');
-      return (await this.#pool.run(task, { name: 'solve', signal: AbortSignal.timeout(20_000) })) as Solution;
+      const signal = AbortSignal.timeout(PATIENCE_MS);
+      return (await this.#pool.run(task, { name: 'solve', signal })) as ProgrammeSolution;
     } catch (error) {
       this.#logger.warn(
         { code: 'TG_PLAN_SOLVER', reason: messageOf(error) },
         'the solver failed; the present shares stand',
       );
-      return { status: 'Failed', values: {} };
+      const none = new Float64Array(0);
+      return { status: 'none', objective: 0, columnValue: none, rowDual: none, seconds: 0, relativeGap: 0 };
     }
   }
+}
 
-  /** Doing nothing: present shares for ever, and instances for the horizon's peak all the time. */
-  #present(input: PlanInput): Schedule {
-    const shares = this.#presentShares(input);
-    const alone = input.workloads.map((w) => demandClasses([w])[0]!);
-    const peak = Math.max(...instancesNeeded(input));
-    return {
-      peak: ratesOf(alone, shares, (c) => c.peakBps),
-      median: ratesOf(alone, shares, (c) => c.medianBps),
-      instances: input.periods.map(() => peak),
-    };
-  }
-
-  #presentShares(input: PlanInput): LinkRates {
-    return input.workloads.map((w) => sharesOf(w, input).map((share) => input.periods.map(() => share)));
-  }
-
-  #shares(input: PlanInput, classes: readonly DemandClass[], solution: Solution): LinkRates {
-    return classes.map((_, k) => {
-      const raw = input.links.map((_link, l) =>
-        input.periods.map((_period, t) => {
-          const value = solution.values[shareName(k, l, t)] ?? 0;
-          return value < NEGLIGIBLE ? 0 : value;
-        }),
-      );
-      // The solver is exact to its tolerance; shares add up to exactly one.
-      return raw.map((byPeriod) =>
-        byPeriod.map((value, t) => value / raw.reduce((sum, row) => sum + row[t]!, 0)),
-      );
-    });
-  }
-
-  #allocations(input: PlanInput, classes: readonly DemandClass[], shares: LinkRates): Allocation[] {
-    const allocations: Allocation[] = [];
-    const instances = instancesNeeded(input);
-    for (const [k, demand] of classes.entries()) {
-      for (const workload of demand.members) {
-        for (const [t, period] of input.periods.entries()) {
-          const span = {
-            workloadId: workload.workloadId,
-            fromMs: period.startMs,
-            untilMs: period.startMs + period.durationMs,
-          };
-          for (const [l, link] of input.links.entries()) {
-            const amount = workload.peakBps[t]! * shares[k]![l]![t]!;
-            if (amount > 0) allocations.push({ ...span, resource: 'bandwidth', target: link.linkId, amount });
-          }
-          const target = instances[t]! > 0 ? input.hosts.instance.instanceId : 'private';
-          allocations.push({ ...span, resource: 'cpu', target, amount: workload.cpuCores[t]! });
-          allocations.push({ ...span, resource: 'memory', target, amount: workload.memoryBytes[t]! });
-        }
-      }
-    }
-    return allocations;
-  }
-
-  #instances(input: PlanInput, schedule: Schedule): InstanceCount[] {
-    return input.periods.map((period, t) => ({
-      instanceId: input.hosts.instance.instanceId,
-      fromMs: period.startMs,
-      untilMs: period.startMs + period.durationMs,
-      count: schedule.instances[t]!,
-    }));
-  }
-
-  #binding(input: PlanInput, schedule: Schedule): BindingConstraint[] {
-    const binding: BindingConstraint[] = [];
-    for (const [l, link] of input.links.entries()) {
-      const room = link.healthy ? link.capacityBps * input.goals.maximumUtilisation : 0;
-      const full = input.periods.filter((_, t) => {
-        const used = schedule.peak.reduce((sum, byLink) => sum + byLink[l]![t]!, 0);
-        return room > 0 && used >= room * (1 - 1e-6);
-      });
-      if (full.length > 0) {
-        binding.push({
-          constraint: `room:${link.linkId}`,
-          words: `${link.linkId} is full (${formatRate(room)}) in ${full.length} of ${input.periods.length} periods`,
-        });
-      }
-    }
-    return binding;
-  }
-
-  #reasons(input: PlanInput, classes: readonly DemandClass[], shares: LinkRates): Plan['reasons'] {
-    return classes.flatMap((demand, k) =>
-      demand.members.map((workload) => {
-        const parts = input.links
-          .map((link, l) => ({
-            link,
-            share: shares[k]![l]!.reduce((sum, share) => sum + share, 0) / input.periods.length,
-          }))
-          .filter((part) => part.share > NEGLIGIBLE)
-          .sort((a, b) => b.share - a.share)
-          .map(({ link, share }) => `${Math.round(share * 100)} % on ${link.linkId} at $${link.usdPerGb}/GB`);
-        const pin = workload.pinnedTo === undefined ? '' : `, pinned to ${workload.pinnedTo}`;
-        return { workloadId: workload.workloadId, words: `${workload.name}: ${parts.join(', ')}${pin}` };
-      }),
+/** Rates by workload out of the classes' solution. */
+function ratesOf(
+  input: PlanInput,
+  classes: ReturnType<typeof demandClasses>,
+  model: LinkModel,
+  solution: ProgrammeSolution,
+): LinkRates {
+  const byWorkload = new Map<WorkloadDemand, WorkloadRates>();
+  for (const [k, demand] of classes.entries()) {
+    const quota = input.links.map((_, l) =>
+      input.periods.map((_period, t) =>
+        Math.max(0, solution.columnValue[model.column(k, l, t)]! * model.unitBps),
+      ),
     );
+    for (const [workload, rates] of disaggregate(input, demand, quota)) byWorkload.set(workload, rates);
   }
+  return input.workloads.map((workload) => byWorkload.get(workload)!);
+}
+
+function allocationsOf(input: PlanInput, peak: LinkRates, instances: readonly number[]): Allocation[] {
+  const allocations: Allocation[] = [];
+  for (const [w, workload] of input.workloads.entries()) {
+    for (const [t, period] of input.periods.entries()) {
+      const span = {
+        workloadId: workload.workloadId,
+        fromMs: period.startMs,
+        untilMs: period.startMs + period.durationMs,
+      };
+      for (const [l, link] of input.links.entries()) {
+        const amount = peak[w]![l]![t]!;
+        if (amount > 0) allocations.push({ ...span, resource: 'bandwidth', target: link.linkId, amount });
+      }
+      const target = instances[t]! > 0 ? input.hosts.instance.instanceId : 'private';
+      allocations.push({ ...span, resource: 'cpu', target, amount: workload.cpuCores[t]! });
+      allocations.push({ ...span, resource: 'memory', target, amount: workload.memoryBytes[t]! });
+    }
+  }
+  return allocations;
+}
+
+const instanceCounts = (input: PlanInput, instances: readonly number[]): InstanceCount[] =>
+  input.periods.map((period, t) => ({
+    instanceId: input.hosts.instance.instanceId,
+    fromMs: period.startMs,
+    untilMs: period.startMs + period.durationMs,
+    count: instances[t]!,
+  }));
+
+/** Goals that this plan cannot keep, and what would have to give. */
+function conflictsOf(input: PlanInput, peak: LinkRates, violationMinutes: number): string[] {
+  const limit = input.goals.maximumViolationMinutes;
+  if (limit === undefined || violationMinutes === 0) return [];
+  const horizonMinutes = input.periods.reduce((sum, p) => sum + p.durationMs, 0) / 60_000;
+  const monthly = (violationMinutes / horizonMinutes) * MINUTES_PER_30_DAYS;
+  if (monthly <= limit) return [];
+  const totals = peak.reduce<number[]>(
+    (sums, byLink) => sums.map((sum, t) => sum + byLink.reduce((all, row) => all + row[t]!, 0)),
+    input.periods.map(() => 0),
+  );
+  const room = input.links.reduce((sum, link) => sum + (link.healthy ? link.capacityBps : 0), 0);
+  const missing = Math.max(...totals) / input.goals.maximumUtilisation - room;
+  const relaxations = [`${Math.ceil(monthly)} violation minutes a month`];
+  if (missing > 0) relaxations.push(`${(missing / 1e6).toFixed(0)} Mbit/s more capacity`);
+  if (Math.max(...totals) <= room) {
+    relaxations.push(`a utilisation of up to ${((100 * Math.max(...totals)) / room).toFixed(0)} %`);
+  }
+  return [
+    `at most ${limit} violation minutes a month cannot be kept with the links there are: it takes ${relaxations.join(', or ')}`,
+  ];
 }

@@ -18,6 +18,12 @@ export interface WorkloadDemand {
   readonly currentShares: Readonly<Record<string, number>>;
   /** Never leaves this link. */
   readonly pinnedTo?: string;
+  /** Only links at most this slow will do. */
+  readonly latencyBoundMs?: number;
+  /** May wait this long: only its volume counts, not its moment. */
+  readonly deferrableMs?: number;
+  /** `false`: all of it on one link at a time. */
+  readonly splittable?: boolean;
 }
 
 export interface PlanLink {
@@ -28,6 +34,9 @@ export interface PlanLink {
   readonly usdPerGb: number;
   readonly portHourUsd: number;
   readonly healthy: boolean;
+  /** One way, as measured or configured; unknown = fast enough for everyone. */
+  readonly latencyMs?: number;
+  readonly tariffId?: string;
 }
 
 /** Where workloads run: own hosts first, then instances that are rented by the hour. */
@@ -47,6 +56,8 @@ export interface PlanGoals {
   readonly maximumUtilisation: number;
   /** What a minute during which some demand finds no room is worth. */
   readonly violationUsdPerMinute: number;
+  /** Minutes without room that are tolerated in 30 days; a plan that expects more says which goals conflict. */
+  readonly maximumViolationMinutes?: number;
 }
 
 export interface PlanInput {
@@ -59,6 +70,8 @@ export interface PlanInput {
   readonly goals: PlanGoals;
   /** A plan is worth nothing after this. */
   readonly expiresMs: number;
+  /** When the forecasts behind the demand were made; older than the horizon is long = refused. */
+  readonly forecastMs?: number;
 }
 
 export interface Allocation {
@@ -81,6 +94,8 @@ export interface InstanceCount {
 
 export interface BindingConstraint {
   readonly constraint: string;
+  /** What one more Gbit/s would save over the horizon, at the margin, dollars; violations avoided not counted. */
+  readonly shadowUsdPerGbps?: number;
   readonly words: string;
 }
 
@@ -100,5 +115,16 @@ export interface Plan {
   readonly doNothingViolationMinutes: number;
   readonly binding: readonly BindingConstraint[];
   readonly reasons: readonly { readonly workloadId: number; readonly words: string }[];
+  /** What the plan was made from, by reference: the hash of all of it, and the links as they were priced. */
+  readonly inputs?: {
+    readonly sha256: string;
+    readonly forecastMs: number | null;
+    readonly links: readonly PlanLink[];
+    readonly workloads: number;
+  };
+  /** The cost if demand stays at its median and if it reaches its sized quantile throughout. */
+  readonly costInterval?: { readonly lowUsd: number; readonly highUsd: number };
+  /** Goals that cannot all be kept, and the smallest relaxation that would do. */
+  readonly conflicts?: readonly string[];
   readonly solver: { readonly status: string; readonly classes: number };
 }
