@@ -1,15 +1,5 @@
 import { z } from 'zod';
-import { messageOf } from '../base/errors.js';
-import { parseDurationMs } from '../base/units.js';
-
-const duration = z.union([z.string(), z.number()]).transform((text, context) => {
-  try {
-    return parseDurationMs(text);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: messageOf(error) });
-    return z.NEVER;
-  }
-});
+import { durationSetting } from '../base/settings.js';
 
 const clock = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'expected a time such as "22:30"');
 
@@ -31,26 +21,26 @@ export const actuateConfig = z.strictObject({
     .strictObject({
       url: z.url(),
       secret: z.string().min(16, 'at least 16 characters'),
-      timeout: duration.prefault('10s'),
+      timeout: durationSetting.prefault('10s'),
       retries: z.int().min(0).max(10).default(4),
     })
     .optional(),
   exec: z
     .strictObject({
       command: z.tuple([z.string()], z.string()),
-      timeout: duration.prefault('30s'),
+      timeout: durationSetting.prefault('30s'),
     })
     .optional(),
   guard: z
     .strictObject({
       lossRatio: z.number().min(0).max(1).default(0.01),
       queueDrops: z.int().min(0).default(100),
-      rtt: duration.prefault('500ms'),
+      rtt: durationSetting.prefault('500ms'),
       utilisation: z.number().positive().default(0.98),
       consecutive: z.int().positive().default(3),
-      watch: duration.prefault('10m'),
-      holdOff: duration.prefault('1m'),
-      maxHoldOff: duration.prefault('1h'),
+      watch: durationSetting.prefault('10m'),
+      holdOff: durationSetting.prefault('1m'),
+      maxHoldOff: durationSetting.prefault('1h'),
     })
     .prefault({}),
 });

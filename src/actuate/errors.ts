@@ -36,6 +36,11 @@ export const actuateError = defineErrors({
     exitCode: 2,
     httpStatus: 400,
   },
+  TG_ACTUATE_CONFIG: {
+    message: 'the actuator {name} has no settings',
+    hint: 'add actuate.{name} to the configuration',
+    exitCode: 2,
+  },
   TG_ACTUATE_JOURNAL: {
     message: 'the journal {file} cannot be {action}: {reason}',
     hint: 'check the disk and the permissions; nothing is applied without a journal',

@@ -14,6 +14,7 @@ export {
 } from './actuator.js';
 export { type ApplierOptions, type ApplyReport, PlanApplier, type PlanPreview } from './applier.js';
 export { type ActuateConfig, actuateConfig } from './config.js';
+export { type ActuatorParts, guardLimitsOf, makeActuators, policyOf } from './create.js';
 export { DryRunActuator } from './dry-run.js';
 export { ExecActuator, type ExecOptions } from './exec.js';
 export { FileJournal } from './file-journal.js';

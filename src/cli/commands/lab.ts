@@ -5,10 +5,11 @@ import { childLogger } from '../../base/logger.js';
 import { loadConfig } from '../../config/load.js';
 import { type GatewayConfig, gatewayConfig } from '../../config/schema.js';
 import { Gateway } from '../../gateway.js';
-import { LabTopology, LabTraffic } from '../../lab/index.js';
+import { LabTopology, LabTraffic, runScenario, SCENARIO_NAMES } from '../../lab/index.js';
 import { createLogger } from '../../telemetry/log.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption, positiveSeconds } from '../options.js';
+import { toJson } from '../output.js';
 import { printFinal, watch } from '../run-gateway.js';
 
 interface LabFlags {
@@ -18,6 +19,7 @@ interface LabFlags {
   readonly name: string;
   readonly dataDirectory?: string;
   readonly keepData?: boolean;
+  readonly scenario?: string;
   readonly output: OutputFormat;
 }
 
@@ -71,8 +73,16 @@ export function register(program: Command, context: CliContext): void {
     .option('--name <name>', 'names the gateway and its namespaces', 'tidegate')
     .option('--data-directory <directory>', 'where history is kept (default /var/lib/tidegate/<name>)')
     .option('--keep-data', 'continue with the history of the last lab instead of an empty one')
+    .addOption(
+      new Option(
+        '--scenario <name>',
+        'play one scenario on the actuators alone and report its figures',
+      ).choices(SCENARIO_NAMES),
+    )
     .addOption(outputOption(['table', 'json']))
-    .action((flags: LabFlags) => lab(context, flags));
+    .action((flags: LabFlags) =>
+      flags.scenario === undefined ? lab(context, flags) : scenario(context, flags),
+    );
 }
 
 async function lab(context: CliContext, flags: LabFlags): Promise<void> {
@@ -110,6 +120,19 @@ async function lab(context: CliContext, flags: LabFlags): Promise<void> {
     await gateway.stop();
     await topology.stop();
   }
+}
+
+/** Plays one scenario; the report has what was measured and the journal of what was done. */
+async function scenario(context: CliContext, flags: LabFlags): Promise<void> {
+  const report = await runScenario(flags.scenario ?? '', { name: flags.name });
+  if (flags.output === 'json') {
+    context.stdout.write(`${toJson(report)}\n`);
+    return;
+  }
+  const { journal, ...figures } = report;
+  for (const [name, value] of Object.entries(figures))
+    context.stdout.write(`${name.padEnd(18)} ${typeof value === 'object' ? JSON.stringify(value) : value}\n`);
+  context.stdout.write(`${'journal'.padEnd(18)} ${journal.length} entries\n`);
 }
 
 /** A lab starts empty: only what a lab itself left in its directory is removed. */

@@ -29,6 +29,7 @@ export async function guardBreachScenario(stage: Stage): Promise<ScenarioReport>
   const arrivals: number[] = [];
   let lookedMs = monotonicMs();
   let breach: Breach | undefined;
+  let undoneMs = Number.POSITIVE_INFINITY;
   const guard = new Guard({
     applier,
     limits: {
@@ -50,6 +51,7 @@ export async function guardBreachScenario(stage: Stage): Promise<ScenarioReport>
     },
     onBreach: (found) => {
       breach = found;
+      undoneMs = monotonicMs();
     },
   });
   try {
@@ -74,12 +76,11 @@ export async function guardBreachScenario(stage: Stage): Promise<ScenarioReport>
     await sleep(300);
     arrivals.push(...(await taken()));
     await stage.publicB.ask({ ask: 'end-flow' });
-    const before = arrivals.filter((time) => time < appliedMs + 5).at(-1) ?? appliedMs;
-    const gapEnd = arrivals.find((time, i) => time > appliedMs && time - (arrivals[i - 1] ?? before) > 500);
+    const firstAfter = arrivals.find((time) => time > undoneMs) ?? Number.POSITIVE_INFINITY;
     const again = await applier.apply(stage.plan({ 'public-a': 1 })).catch((error: unknown) => String(error));
     return {
       scenario: 'guard-breach',
-      lossWindowMs: (gapEnd ?? Number.POSITIVE_INFINITY) - before,
+      lossWindowMs: firstAfter - appliedMs,
       ...(breach === undefined ? {} : { breach: breach.words }),
       heldOff: typeof again === 'string' && again.includes('held off'),
       consistent: (await stage.route.preview(stage.plan({ private: 1 }))).steps.length === 0,

@@ -3,8 +3,8 @@ import type { ScenarioReport } from './report.js';
 import { BURST_PORT, monotonicMs, type Stage, sleep } from './stage.js';
 
 /**
- * Takes the link away that all new flows go by. The window is the longest time without an arrival anywhere, less
- * what passes between arrivals anyway.
+ * Takes the link away that all new flows go by. The window is from the last
+ * arrival by it to the first one by the other link.
  */
 export async function linkDownScenario(stage: Stage): Promise<ScenarioReport> {
   const { host, client: localAddress } = stage;

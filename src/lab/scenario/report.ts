@@ -24,7 +24,7 @@ export interface ScenarioReport {
   /** From the reaction until the request latency's p99 was under its goal again. */
   readonly recoveryMs?: number;
   readonly latencyP99Ms?: { readonly before: number; readonly worst: number; readonly after: number };
-  /** Longest time that nothing arrived. */
+  /** How long new flows were lost. */
   readonly lossWindowMs?: number;
   /** What the guard found, and whether the next plan was held off after it. */
   readonly breach?: string;
