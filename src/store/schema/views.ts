@@ -16,7 +16,7 @@ const burstable = (timeZone: string): string => `SELECT gateway, linkId, month, 
 FROM (
   SELECT gateway, linkId, month, groupArray(outBps) AS out, groupArray(inBps) AS \`in\`,
     toUInt32(intDiv(dateDiff('second', toDateTime(month, ${timeZone}), least(toDateTime(addMonths(month, 1), ${timeZone}), now(${timeZone}))), 300)) AS samples,
-    toUInt32(floor(samples * 0.05)) AS freeSamples
+    intDiv(samples, 20) AS freeSamples
   FROM (
     SELECT gateway, linkId, toStartOfMonth(time, ${timeZone}) AS month, time,
       sum(octetsOut) * 8 / 300 AS outBps, sum(octetsIn) * 8 / 300 AS inBps
