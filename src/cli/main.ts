@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   plan: () => import('./commands/plan.js'),
   query: () => import('./commands/query.js'),
   config: () => import('./commands/config.js'),
+  bench: () => import('./commands/bench.js'),
 };
 
 const USAGE_EXIT = 2;
