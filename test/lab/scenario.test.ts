@@ -41,6 +41,14 @@ describe.skipIf(skip !== undefined)(`scenarios${skip === undefined ? '' : ` (ski
     expect(report.consistent).toBe(true);
   });
 
+  test('ceilings: a greedy flow keeps to ceilings that change, and loses nothing by it', async () => {
+    const report = await play('ceilings');
+    expect(report).toMatchObject({ droppedPackets: 0, lostPackets: 0 });
+    expect(report.ceilings?.changes).toBe(12);
+    // What HTB may let pass beyond the ceiling is its burst: 20 ms of it.
+    expect(report.ceilings?.worstRatio).toBeLessThan(1.1);
+  });
+
   test('surge: the reactive rule moves new flows to the public side', async () => {
     const report = await play('surge');
     expect(report.reactionMs).toBeGreaterThanOrEqual(0);

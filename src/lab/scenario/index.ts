@@ -1,6 +1,7 @@
 import type { Logger } from '../../base/logger.js';
 import { labError } from '../errors.js';
 import { LabTopology } from '../topology.js';
+import { ceilingsScenario } from './ceiling-changes.js';
 import { guardBreachScenario } from './guard-breach.js';
 import { killMidApplyScenario } from './kill-mid-apply.js';
 import { linkDownScenario } from './link-down.js';
@@ -14,6 +15,7 @@ export type { ScenarioReport } from './report.js';
 const SCENARIOS: Readonly<Record<string, (stage: Stage) => Promise<ScenarioReport>>> = {
   steer: (stage) => steerScenario(stage),
   'link-down': linkDownScenario,
+  ceilings: (stage) => ceilingsScenario(stage),
   surge: (stage) => surgeScenario(stage),
   'guard-breach': guardBreachScenario,
   'kill-9-mid-apply': (stage) => killMidApplyScenario(stage),

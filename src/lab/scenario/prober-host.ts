@@ -4,11 +4,13 @@
  */
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { connect, createServer, type Socket } from 'node:net';
-import type { ProberAnswer, ProberQuestion } from './prober.js';
+import type { ProberAnswer, ProberQuestion, Sunk } from './prober.js';
 
 const nowMs = (): number => Number(process.hrtime.bigint()) / 1e6;
 
 const arrivals: number[] = [];
+const sunk: Sunk[] = [];
+let pouring: Socket | undefined;
 let echoing: NodeJS.Timeout | undefined;
 let flowing: NodeJS.Timeout | undefined;
 const chats: { readonly socket: Socket; sent: number; received: number; server: string; broken: boolean }[] =
@@ -131,6 +133,32 @@ async function endChat(): Promise<{
   return result;
 }
 
+/** Takes all that comes. */
+function sink(host: string, port: number): Promise<true> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => {
+      socket.on('data', (chunk) => sunk.push([nowMs(), chunk.length]));
+      socket.on('error', () => undefined);
+    });
+    server.once('error', reject);
+    server.listen(port, host, () => resolve(true));
+  });
+}
+
+/** Sends as fast as the network takes it, until told to end. */
+function pour(host: string, port: number, localAddress: string): true {
+  const block = Buffer.alloc(65_536, 97);
+  const socket = connect({ host, port, localAddress });
+  const more = (): void => {
+    while (pouring === socket && socket.write(block));
+  };
+  pouring = socket;
+  socket.on('connect', more);
+  socket.on('drain', more);
+  socket.on('error', () => undefined);
+  return true;
+}
+
 async function answer(question: ProberQuestion): Promise<unknown> {
   switch (question.ask) {
     case 'receive':
@@ -148,6 +176,16 @@ async function answer(question: ProberQuestion): Promise<unknown> {
       return chat(question.host, question.port, question.localAddress, question.count, question.perSecond);
     case 'end-chat':
       return endChat();
+    case 'sink':
+      return sink(question.host, question.port);
+    case 'sunk':
+      return sunk.splice(0);
+    case 'pour':
+      return pour(question.host, question.port, question.localAddress);
+    case 'end-pour':
+      pouring?.destroy();
+      pouring = undefined;
+      return true;
   }
 }
 

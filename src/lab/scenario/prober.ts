@@ -24,7 +24,14 @@ export type ProberQuestion =
       readonly count: number;
       readonly perSecond: number;
     }
-  | { readonly ask: 'end-chat' };
+  | { readonly ask: 'end-chat' }
+  | { readonly ask: 'sink'; readonly host: string; readonly port: number }
+  | { readonly ask: 'sunk' }
+  | { readonly ask: 'pour'; readonly host: string; readonly port: number; readonly localAddress: string }
+  | { readonly ask: 'end-pour' };
+
+/** Octets that a sink took at a time of the monotonic clock. */
+export type Sunk = readonly [atMs: number, octets: number];
 
 export interface ProberAnswer {
   readonly id: number;

@@ -10,6 +10,16 @@ export interface ScenarioReport {
     readonly p99Ms: number;
     readonly maxMs: number;
   };
+  /** From asking for another ceiling until the flow runs at it, within a quarter, for 100 ms. */
+  readonly ceilings?: {
+    readonly changes: number;
+    readonly p50Ms: number;
+    readonly maxMs: number;
+    /** Rate over ceiling, over the whole of each period. */
+    readonly worstRatio: number;
+  };
+  /** Packets that the ceiling's queue dropped. */
+  readonly droppedPackets?: number;
   /** TCP segments that were sent again and had not arrived before. */
   readonly lostPackets?: number;
   /** TCP segments that the senders' kernels sent again, also those whose acknowledgement was only late. */
