@@ -4,6 +4,8 @@ import { asStoreError } from './errors.js';
 
 export interface StoreAccess {
   readonly url: string;
+  /** Replicas with the same data, asked in turn when `url` does not answer. */
+  readonly replicas?: readonly string[];
   readonly user: string;
   readonly password: string;
   readonly database: string;
@@ -23,29 +25,33 @@ const DEFAULT_TIMEOUT_MS = 30_000;
  * back as decimal strings (exact); cast to a smaller type in SQL where a number is wanted.
  */
 export class StoreClient {
-  readonly #client: ClickHouseClient;
-  readonly #access: StoreAccess;
+  readonly #clients: readonly ClickHouseClient[];
+  readonly #urls: readonly string[];
+  /** The replica that answered last. */
+  #current = 0;
 
   constructor(access: StoreAccess) {
-    this.#access = access;
-    this.#client = createClient({
-      url: access.url,
-      username: access.user,
-      password: access.password,
-      database: access.database,
-      application: 'tidegate',
-      request_timeout: 120_000,
-      // Every failure reaches the caller as an error; the client's own log would say it twice.
-      log: { level: ClickHouseLogLevel.OFF },
-      max_open_connections: 8,
-      compression: { request: false, response: false },
-    });
+    this.#urls = [access.url, ...(access.replicas ?? [])];
+    this.#clients = this.#urls.map((url) =>
+      createClient({
+        url,
+        username: access.user,
+        password: access.password,
+        database: access.database,
+        application: 'tidegate',
+        request_timeout: 120_000,
+        // Every failure reaches the caller as an error; the client's own log would say it twice.
+        log: { level: ClickHouseLogLevel.OFF },
+        max_open_connections: 8,
+        compression: { request: false, response: false },
+      }),
+    );
   }
 
   /** Rows as objects. @throws TG_STORE_QUERY, TG_STORE_UNREACHABLE */
   async query<Row>(sql: string, options: QueryOptions = {}): Promise<Row[]> {
-    return this.#guard(async () => {
-      const result = await this.#client.query({
+    return this.#guard('any', async (client) => {
+      const result = await client.query({
         query: sql,
         format: 'JSONEachRow',
         ...(options.params ? { query_params: { ...options.params } } : {}),
@@ -65,8 +71,8 @@ export class StoreClient {
     format: 'CSVWithNames' | 'JSON' | 'PrettyCompactMonoBlock',
     options: QueryOptions = {},
   ): Promise<string> {
-    return this.#guard(async () => {
-      const result = await this.#client.query({
+    return this.#guard('any', async (client) => {
+      const result = await client.query({
         query: sql,
         format: format as 'JSON',
         ...(options.signal ? { abort_signal: options.signal } : {}),
@@ -78,18 +84,18 @@ export class StoreClient {
     });
   }
 
-  /** A statement without a result: DDL and the like. */
+  /** A statement without a result, idempotent: it may run twice when a replica goes away meanwhile. */
   async command(sql: string): Promise<void> {
-    await this.#guard(() =>
-      this.#client.command({ query: sql, clickhouse_settings: { wait_end_of_query: 1 } }),
+    await this.#guard('any', (client) =>
+      client.command({ query: sql, clickhouse_settings: { wait_end_of_query: 1 } }),
     );
   }
 
   /** Rows of a small control table. Not for flows: see {@link insertBlock}. */
   async insertRows(table: string, rows: readonly Readonly<Record<string, unknown>>[]): Promise<void> {
     if (rows.length === 0) return;
-    await this.#guard(() =>
-      this.#client.insert({
+    await this.#guard('one', (client) =>
+      client.insert({
         table,
         values: [...rows],
         format: 'JSONEachRow',
@@ -109,8 +115,8 @@ export class StoreClient {
     token: string,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<void> {
-    await this.#guard(async () => {
-      const { stream } = await this.#client.exec({
+    await this.#guard('any', async (client) => {
+      const { stream } = await client.exec({
         ...(options.signal ? { abort_signal: options.signal } : {}),
         query: `INSERT INTO ${table} (${columns.join(', ')}) SETTINGS async_insert = 0, insert_deduplication_token = '${token}', deduplicate_blocks_in_dependent_materialized_views = 1 FORMAT Native`,
         values: Readable.from([block], { objectMode: false }),
@@ -124,19 +130,29 @@ export class StoreClient {
   }
 
   async ping(): Promise<boolean> {
-    const result = await this.#client.ping();
+    const result = await this.#clients[this.#current]!.ping();
     return result.success;
   }
 
   async close(): Promise<void> {
-    await this.#client.close();
+    await Promise.all(this.#clients.map((client) => client.close()));
   }
 
-  async #guard<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw asStoreError(error, this.#access.url);
+  /**
+   * Errors as ours. A replica that does not answer is left for the next one; `any` says that the work may be tried
+   * there at once because doing it twice does no harm.
+   */
+  async #guard<T>(tries: 'any' | 'one', work: (client: ClickHouseClient) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      const current = this.#current;
+      try {
+        return await work(this.#clients[current]!);
+      } catch (error) {
+        const known = asStoreError(error, this.#urls[current]!);
+        if (known.code !== 'TG_STORE_UNREACHABLE') throw known;
+        this.#current = (current + 1) % this.#clients.length;
+        if (tries === 'one' || attempt >= this.#clients.length) throw known;
+      }
     }
   }
 }

@@ -5,6 +5,8 @@ import { sizeSetting } from '../base/settings.js';
 export const storeConfig = z.strictObject({
   /** A ClickHouse server, e.g. `http://10.0.0.5:8123`; absent = the embedded engine. */
   url: z.url({ protocol: /^https?$/ }).optional(),
+  /** Other replicas of the same shard, asked in turn when `url` does not answer. */
+  replicas: z.array(z.url({ protocol: /^https?$/ })).default([]),
   user: z.string().default('default'),
   password: z.string().default(''),
   database: z

@@ -7,6 +7,7 @@ import { DirectoryLock } from './directory-lock.js';
 import { EmbeddedEngine } from './embedded/engine.js';
 import { clickhouseCode } from './errors.js';
 import { migrate } from './migrate.js';
+import { localTable } from './schema/index.js';
 import { Spool } from './spool.js';
 import { BatchWriter } from './writer.js';
 
@@ -126,10 +127,10 @@ export class Store implements Component {
   }
 
   #access(): StoreAccess {
-    const { url, user, password, database } = this.#options.config;
+    const { url, replicas, user, password, database } = this.#options.config;
     return this.#engine
       ? { url: this.#engine.url, user: 'tidegate', password: this.#engine.credentials.writer, database }
-      : { url: url!, user, password, database };
+      : { url: url!, replicas, user, password, database };
   }
 
   async #migrate(): Promise<void> {
@@ -153,10 +154,11 @@ export class Store implements Component {
     }
   }
 
-  async #insertBlock(...call: Parameters<StoreClient['insertBlock']>): Promise<void> {
+  async #insertBlock(...[table, ...rest]: Parameters<StoreClient['insertBlock']>): Promise<void> {
     if (!this.#ready) await this.#migrate();
     try {
-      await this.client.insertBlock(...call);
+      // On a cluster into the shard's own table: a token is only known to the replicas of one shard.
+      await this.client.insertBlock(localTable(table, this.#options.config), ...rest);
     } catch (error) {
       // Somebody dropped a table or a column: make the schema whole before the next attempt.
       if (SCHEMA_LOST.has(clickhouseCode((error as Error).cause ?? error))) {

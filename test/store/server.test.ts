@@ -36,7 +36,8 @@ test('a server that is away at the start costs nothing: records wait, and the sc
 
   const store = new Store({
     config: storeConfig.parse({
-      url: `http://127.0.0.1:${port}`,
+      url: `http://127.0.0.1:${await freePort()}`,
+      replicas: [`http://127.0.0.1:${port}`],
       user: 'tidegate',
       password,
       database: 'shared',
