@@ -211,6 +211,28 @@ struct tg_cpu_state {
 };
 TG_STATIC_ASSERT(sizeof(struct tg_cpu_state) == 64, "per-CPU state layout");
 
+/* What user space remembers across its own death, in the pinned maps user_state and reader_states. */
+struct tg_user_state {
+	tg_u64 delivered_packets; /* in batches that their consumer gave back */
+	tg_u64 delivered_octets;
+	tg_u64 starts;
+};
+
+/*
+ * How far a CPU's ring was read, and what had come out of it by then. The reader fills the slot that is not
+ * current, makes it current, and only then gives the ring's space back: whenever it dies, one slot is whole.
+ */
+struct tg_reader_state {
+	tg_u64 current; /* slot[current & 1] */
+	struct {
+		tg_u64 end; /* position in the ring */
+		tg_u64 packets;
+		tg_u64 octets;
+	} slot[2];
+	tg_u64 reserved;
+};
+TG_STATIC_ASSERT(sizeof(struct tg_reader_state) == 64, "reader state layout");
+
 /* What gateway_flush is asked to do: the bytes of its test frame from TG_FLUSH_REQUEST_OFFSET on. */
 #define TG_FLUSH_REQUEST_OFFSET 16
 

@@ -70,6 +70,23 @@ struct {
 	__type(value, struct tg_cpu_state);
 } cpu_states SEC(".maps");
 
+/* Not for the programs: it lives here so that it is made, pinned and found again with the other maps. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, tg_u32);
+	__type(value, struct tg_user_state);
+} user_state SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* CPUs */
+	__type(key, tg_u32);
+	__type(value, struct tg_reader_state);
+} reader_states SEC(".maps");
+
 /* Shared by all CPUs: later fragments have no ports, so RSS puts them elsewhere. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -59,10 +59,12 @@ BpfError Capture::Start()
 	epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event);
 	for (uint32_t cpu = 0; cpu < loader_.cpus(); cpu++) {
 		auto ring = std::make_unique<RingReader>();
-		int error = ring->Open(loader_.ring_fd(cpu), loader_.ring_bytes());
+		int error = ring->Open(loader_.ring_fd(cpu), loader_.ring_bytes(), loader_.reader_state(cpu));
 
 		if (error)
 			return BpfError{error, "map a ring buffer", ""};
+		inherited_packets_ += ring->committed_packets();
+		inherited_octets_ += ring->committed_octets();
 		rings_.push_back(std::move(ring));
 		// Edge-triggered: a ring with something in it is not news, a ring that the kernel woke us for
 		// is.

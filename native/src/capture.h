@@ -50,6 +50,17 @@ class Capture
 
 	void Stop();
 
+	// What earlier processes took out of the rings; all of it that was not delivered died with them.
+	// After Start().
+	uint64_t inherited_packets() const
+	{
+		return inherited_packets_;
+	}
+	uint64_t inherited_octets() const
+	{
+		return inherited_octets_;
+	}
+
 	// `scan` counts what is resident instead of trusting the counters; it holds the reader up for its
 	// duration.
 	CaptureCounters Counters(bool scan);
@@ -71,6 +82,7 @@ class Capture
 	std::mutex mutex_; // guards table_, writer_ and rings_ between the reader and Counters()
 	std::atomic<uint32_t> waiting_{0}, flushes_{0};
 	std::atomic<bool> stop_{false};
+	uint64_t inherited_packets_ = 0, inherited_octets_ = 0;
 	int epoll_ = -1, wake_ = -1;
 };
 

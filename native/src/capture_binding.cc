@@ -20,6 +20,10 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 				       InstanceMethod<&CaptureBinding::Flush>("flush"),
 				       InstanceMethod<&CaptureBinding::Detach>("detach"),
 				       InstanceMethod<&CaptureBinding::Stop>("stop"),
+				       InstanceMethod<&CaptureBinding::Unpin>("unpin"),
+				       InstanceMethod<&CaptureBinding::Pinned>("hasPinnedLink"),
+				       InstanceMethod<&CaptureBinding::Inherited>("inherited"),
+				       InstanceMethod<&CaptureBinding::Delivered>("delivered"),
 				       InstanceMethod<&CaptureBinding::Counters>("counters"),
 				       InstanceMethod<&CaptureBinding::Interface>("interfaceCounters"),
 				       InstanceMethod<&CaptureBinding::RunXdp>("runXdp"),
@@ -42,6 +46,7 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		loader.sweep_period_ns = static_cast<uint64_t>(NumberOption(options, "sweepPeriodNs"));
 		loader.sweep_slice = U32Option(options, "sweepSlice");
 		loader.ring_bytes = U32Option(options, "ringBytes");
+		loader.pin_directory = StringOption(options, "pinDirectory");
 		loader.sweep_per_batch = U32Option(options, "sweepPerBatch");
 		loader.clock_packets = U32Option(options, "clockPackets");
 		BpfError failure = loader_.Load(loader);
@@ -51,6 +56,8 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 			ThrowBpfError(info.Env(), failure);
 			return;
 		}
+		delivered_packets_ = loader_.user_state()->delivered_packets;
+		delivered_octets_ = loader_.user_state()->delivered_octets;
 		capture_ = std::make_unique<Capture>(
 		    loader_, capture, slabs_.memory, U32Option(options, "slabRows"),
 		    [this](uint32_t slab) { events_.Post(static_cast<int32_t>(slab)); },
@@ -99,6 +106,41 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 	void Stop(const Napi::CallbackInfo &)
 	{
 		End();
+	}
+
+	void Unpin(const Napi::CallbackInfo &)
+	{
+		loader_.Unpin();
+	}
+
+	// hasPinnedLink(name, netns) -> whether attach would take a link over
+	Napi::Value Pinned(const Napi::CallbackInfo &info)
+	{
+		return Napi::Boolean::New(info.Env(), loader_.HasPinnedLink(info[0].As<Napi::String>(),
+									    info[1].As<Napi::String>()));
+	}
+
+	// inherited() -> {adopted, takenPackets, takenOctets, deliveredPackets, deliveredOctets} of earlier
+	// processes. After start().
+	Napi::Value Inherited(const Napi::CallbackInfo &info)
+	{
+		Napi::Object result = Napi::Object::New(info.Env());
+
+		result.Set("adopted", loader_.adopted());
+		result.Set("takenPackets", static_cast<double>(capture_->inherited_packets()));
+		result.Set("takenOctets", static_cast<double>(capture_->inherited_octets()));
+		result.Set("deliveredPackets", static_cast<double>(delivered_packets_));
+		result.Set("deliveredOctets", static_cast<double>(delivered_octets_));
+		return result;
+	}
+
+	// delivered(packets, octets): a batch was given back; remembered beyond this process.
+	void Delivered(const Napi::CallbackInfo &info)
+	{
+		tg_user_state *state = loader_.user_state();
+
+		state->delivered_packets += static_cast<uint64_t>(info[0].As<Napi::Number>().DoubleValue());
+		state->delivered_octets += static_cast<uint64_t>(info[1].As<Napi::Number>().DoubleValue());
 	}
 
 	// counters(scan) -> one flat object of numbers, see CaptureCounters in src/capture/bpf.ts
@@ -160,6 +202,7 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 	EventSink events_;
 	Loader loader_;
 	std::unique_ptr<Capture> capture_;
+	uint64_t delivered_packets_ = 0, delivered_octets_ = 0; // before this process
 	bool released_ = false;
 };
 

@@ -36,14 +36,6 @@ int CollectLog(enum libbpf_print_level level, const char *format, va_list argume
 	return length;
 }
 
-BpfError Failed(const char *operation, int error)
-{
-	BpfError failure{error < 0 ? -error : error, operation, libbpf_log};
-
-	libbpf_log.clear();
-	return failure;
-}
-
 size_t PageRound(size_t bytes)
 {
 	size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
@@ -51,6 +43,14 @@ size_t PageRound(size_t bytes)
 	return (bytes + page - 1) / page * page;
 }
 } // namespace
+
+BpfError Failed(const char *operation, int error)
+{
+	BpfError failure{error < 0 ? -error : error, operation, libbpf_log};
+
+	libbpf_log.clear();
+	return failure;
+}
 
 Loader::~Loader()
 {
@@ -63,14 +63,22 @@ Loader::~Loader()
 		munmap(const_cast<tg_interface_counters *>(interfaces_), interfaces_bytes_);
 	if (states_)
 		munmap(const_cast<tg_cpu_state *>(states_), states_bytes_);
+	if (user_state_)
+		munmap(user_state_, user_state_bytes_);
+	if (reader_states_)
+		munmap(reader_states_, reader_states_bytes_);
 	for (int ring : rings_)
 		close(ring);
+	if (owner_ >= 0)
+		close(owner_);
 	if (object_)
 		bpf_object__close(object_);
 }
 
-BpfError Loader::Load(const LoaderOptions &options)
+BpfError Loader::Load(const LoaderOptions &wanted)
 {
+	LoaderOptions options = wanted;
+
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	libbpf_set_print(CollectLog);
 	int cpus = libbpf_num_possible_cpus();
@@ -78,11 +86,18 @@ BpfError Loader::Load(const LoaderOptions &options)
 	if (cpus < 0)
 		return Failed("count CPUs", cpus);
 	cpus_ = static_cast<uint32_t>(cpus);
-	entries_ = options.settings.mask + 1;
-	ring_bytes_ = options.ring_bytes;
 	object_ = bpf_object__open_file(options.object_path.c_str(), nullptr);
 	if (!object_)
 		return Failed("open the BPF object", errno);
+
+	if (!options.pin_directory.empty()) {
+		BpfError failure = PreparePins(&options);
+
+		if (failure)
+			return failure;
+	}
+	entries_ = options.settings.mask + 1;
+	ring_bytes_ = options.ring_bytes;
 
 	// Read-only data is set by symbol order in the .rodata map: found through the object's own BTF-backed
 	// map.
@@ -138,6 +153,7 @@ BpfError Loader::Load(const LoaderOptions &options)
 	} sizes[] = {{"flow_cache", cpus_ * entries_},
 		     {"counters", cpus_},
 		     {"cpu_states", cpus_},
+		     {"reader_states", cpus_},
 		     {"interface_counters", cpus_ * TG_INTERFACE_SLOTS},
 		     {"rings", cpus_},
 		     {"sweep_timers", cpus_}};
@@ -154,18 +170,10 @@ BpfError Loader::Load(const LoaderOptions &options)
 	if (error)
 		return Failed("load the BPF programs", error);
 
-	int outer = bpf_map__fd(bpf_object__find_map_by_name(object_, "rings"));
+	BpfError failure = OpenRings();
 
-	for (uint32_t cpu = 0; cpu < cpus_; cpu++) {
-		int ring =
-		    bpf_map_create(BPF_MAP_TYPE_RINGBUF, "flow_ring", 0, 0, options.ring_bytes, nullptr);
-
-		if (ring < 0)
-			return Failed("create a ring buffer", errno);
-		rings_.push_back(ring);
-		if (bpf_map_update_elem(outer, &cpu, &ring, BPF_ANY))
-			return Failed("install a ring buffer", errno);
-	}
+	if (failure)
+		return failure;
 	counters_bytes_ = PageRound(sizeof(tg_counters) * cpus_);
 	counters_ = static_cast<const tg_counters *>(MapMemory("counters", counters_bytes_));
 	cache_bytes_ = PageRound(sizeof(tg_delta) * entries_ * cpus_);
@@ -175,15 +183,21 @@ BpfError Loader::Load(const LoaderOptions &options)
 	    static_cast<const tg_interface_counters *>(MapMemory("interface_counters", interfaces_bytes_));
 	states_bytes_ = PageRound(sizeof(tg_cpu_state) * cpus_);
 	states_ = static_cast<const tg_cpu_state *>(MapMemory("cpu_states", states_bytes_));
-	if (!counters_ || !cache_ || !interfaces_ || !states_)
+	user_state_bytes_ = PageRound(sizeof(tg_user_state));
+	user_state_ = static_cast<tg_user_state *>(MapMemory("user_state", user_state_bytes_, true));
+	reader_states_bytes_ = PageRound(sizeof(tg_reader_state) * cpus_);
+	reader_states_ =
+	    static_cast<tg_reader_state *>(MapMemory("reader_states", reader_states_bytes_, true));
+	if (!counters_ || !cache_ || !interfaces_ || !states_ || !user_state_ || !reader_states_)
 		return Failed("map the BPF maps into memory", errno);
+	user_state_->starts++;
 	return {};
 }
 
-void *Loader::MapMemory(const char *name, size_t bytes) const
+void *Loader::MapMemory(const char *name, size_t bytes, bool writable) const
 {
 	int fd = bpf_map__fd(bpf_object__find_map_by_name(object_, name));
-	void *memory = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
+	void *memory = mmap(nullptr, bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
 
 	return memory == MAP_FAILED ? nullptr : memory;
 }
@@ -251,17 +265,22 @@ BpfError Loader::Attach(const std::string &name, const std::string &netns, bool 
 			failure = Failed("find the interface", ENODEV);
 			return;
 		}
+		if (HasPinnedLink(name, netns) &&
+		    TakeOverLink(LinkPin(name, netns), program, *ifindex, &link))
+			return;
 		LIBBPF_OPTS(bpf_link_create_opts, options,
 			    .flags = static_cast<__u32>(native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE));
 
 		link = bpf_link_create(program, static_cast<int>(*ifindex), BPF_XDP, &options);
 		if (link < 0)
 			failure = Failed("attach XDP", errno);
+		else if (!pin_directory_.empty() && bpf_obj_pin(link, LinkPin(name, netns).c_str()))
+			failure = Failed("pin the link", errno);
 	});
 
 	if (entered)
 		failure = Failed("enter the network namespace", entered);
-	if (!failure)
+	if (link >= 0)
 		links_.push_back(link);
 	return failure;
 }
@@ -281,6 +300,7 @@ BpfError Loader::RunXdp(const uint8_t *frame, uint32_t bytes, uint32_t *verdict)
 
 void Loader::Detach()
 {
+	RemoveLinkPins();
 	for (int link : links_)
 		close(link);
 	links_.clear();

@@ -29,6 +29,9 @@ struct BpfError {
 	}
 };
 
+// A failure of this thread's last operation, with what libbpf printed meanwhile.
+BpfError Failed(const char *operation, int error);
+
 struct LoaderOptions {
 	std::string object_path;
 	tg_cache_settings settings{};
@@ -36,6 +39,9 @@ struct LoaderOptions {
 	uint64_t sweep_period_ns = 0;
 	uint32_t sweep_slice = 0;
 	uint32_t ring_bytes = 0;
+	// Directory in a bpffs where maps and links are pinned, and found again after a crash; empty =
+	// nothing is pinned.
+	std::string pin_directory;
 	uint32_t sweep_per_batch = 0; // slots swept at the first packet of each run of the NIC's poll loop
 	uint32_t clock_packets = 16;  // the clock is read once in so many packets of a run
 };
@@ -65,7 +71,28 @@ class Loader
 	// Runs the XDP program over one frame without a NIC, for tests. Returns its verdict in *verdict.
 	BpfError RunXdp(const uint8_t *frame, uint32_t bytes, uint32_t *verdict);
 
+	// True when a pinned link to this interface exists: Attach() will take it over, traffic
+	// uninterrupted.
+	bool HasPinnedLink(const std::string &name, const std::string &netns) const;
+
 	void Detach();
+
+	// Removes every pin: nothing outlives this object then.
+	void Unpin();
+
+	// The maps of an earlier process were found and are used on, with their sizes.
+	bool adopted() const
+	{
+		return adopted_;
+	}
+	tg_user_state *user_state() const
+	{
+		return user_state_;
+	}
+	tg_reader_state *reader_state(uint32_t cpu) const
+	{
+		return &reader_states_[cpu];
+	}
 
 	uint32_t cpus() const
 	{
@@ -95,10 +122,21 @@ class Loader
 	int map_fd(const char *name) const;
 
       private:
+	BpfError PreparePins(LoaderOptions *options);
+	BpfError OpenRings();
+	void RemoveLinkPins();
+	static bool TakeOverLink(const std::string &pin, int program, uint32_t ifindex, int *link);
+	std::string LinkPin(const std::string &name, const std::string &netns) const;
 	BpfError RunOnEachCpu(const char *program, uint32_t first, uint32_t count, uint32_t *ran);
-	void *MapMemory(const char *name, size_t bytes) const;
+	void *MapMemory(const char *name, size_t bytes, bool writable = false) const;
 
 	bpf_object *object_ = nullptr;
+	std::string pin_directory_;
+	bool adopted_ = false;
+	int owner_ = -1; // holds the lock of the pin directory
+	tg_user_state *user_state_ = nullptr;
+	tg_reader_state *reader_states_ = nullptr;
+	size_t user_state_bytes_ = 0, reader_states_bytes_ = 0;
 	std::vector<int> links_;
 	std::vector<int> rings_;
 	uint32_t cpus_ = 0, entries_ = 0, ring_bytes_ = 0, armed_ = 0;

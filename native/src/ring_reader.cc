@@ -27,7 +27,7 @@ RingReader::~RingReader()
 		munmap(const_cast<uint64_t *>(producer_), page_ + 2 * bytes_);
 }
 
-int RingReader::Open(int fd, uint32_t bytes)
+int RingReader::Open(int fd, uint32_t bytes, tg_reader_state *state)
 {
 	page_ = static_cast<size_t>(sysconf(_SC_PAGESIZE));
 	bytes_ = bytes;
@@ -44,6 +44,18 @@ int RingReader::Open(int fd, uint32_t bytes)
 	producer_ = static_cast<const uint64_t *>(producer);
 	data_ = static_cast<const uint8_t *>(producer) + page_;
 	taken_ = __atomic_load_n(consumer_, __ATOMIC_ACQUIRE);
+	state_ = state;
+	if (state_) {
+		auto &slot = state_->slot[__atomic_load_n(&state_->current, __ATOMIC_ACQUIRE) & 1];
+
+		packets_ = slot.packets;
+		octets_ = slot.octets;
+		// Died between the two stores of Commit(): finish it.
+		if (slot.end > taken_) {
+			taken_ = slot.end;
+			__atomic_store_n(consumer_, taken_, __ATOMIC_RELEASE);
+		}
+	}
 	return 0;
 }
 
@@ -70,6 +82,8 @@ size_t RingReader::Take(tg_delta *into, size_t room)
 
 			if (known_sequence_)
 				missing_ += sequence - next_sequence_;
+			packets_ += static_cast<uint64_t>(into[count].packets[0]) + into[count].packets[1];
+			octets_ += static_cast<uint64_t>(into[count].octets[0]) + into[count].octets[1];
 			known_sequence_ = true;
 			next_sequence_ = sequence + 1;
 			count++;
@@ -81,6 +95,12 @@ size_t RingReader::Take(tg_delta *into, size_t room)
 
 void RingReader::Commit()
 {
+	if (state_) {
+		uint64_t next = state_->current + 1;
+
+		state_->slot[next & 1] = {taken_, packets_, octets_};
+		__atomic_store_n(&state_->current, next, __ATOMIC_RELEASE);
+	}
 	__atomic_store_n(consumer_, taken_, __ATOMIC_RELEASE);
 }
 

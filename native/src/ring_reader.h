@@ -23,7 +23,8 @@ class RingReader
 	RingReader &operator=(const RingReader &) = delete;
 
 	// Maps the ring behind `fd` (not owned), whose data area has `bytes` bytes. Returns 0 or an errno.
-	int Open(int fd, uint32_t bytes);
+	// `state` outlives the process when its map is pinned: reading goes on where it says.
+	int Open(int fd, uint32_t bytes, tg_reader_state *state = nullptr);
 
 	// Copies up to `room` records that were not taken yet. Their space stays occupied until Commit().
 	size_t Take(tg_delta *into, size_t room);
@@ -31,6 +32,18 @@ class RingReader
 
 	// Packets in records that lie in the ring and were not committed, counted record by record.
 	uint64_t ResidentPackets() const;
+
+	// Records that the kernel numbered but could not store, as seen from the numbers of those that
+	// arrived.
+	// Packets and octets that were ever committed, by earlier processes too. Needs a state.
+	uint64_t committed_packets() const
+	{
+		return packets_;
+	}
+	uint64_t committed_octets() const
+	{
+		return octets_;
+	}
 
 	// Records that the kernel numbered but could not store, as seen from the numbers of those that
 	// arrived.
@@ -46,7 +59,9 @@ class RingReader
 	const uint64_t *producer_ = nullptr; // the kernel's
 	const uint8_t *data_ = nullptr;	     // mapped twice in a row, so no record is ever split
 	size_t bytes_ = 0, page_ = 0;
-	uint64_t taken_ = 0; // position up to which records were taken
+	tg_reader_state *state_ = nullptr;
+	uint64_t packets_ = 0, octets_ = 0; // taken so far
+	uint64_t taken_ = 0;		    // position up to which records were taken
 	uint64_t missing_ = 0;
 	uint32_t next_sequence_ = 0;
 	bool known_sequence_ = false;

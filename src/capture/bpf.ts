@@ -1,3 +1,4 @@
+import { existsSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadAddon, type MeterCounters, type MeterOptions, type NativeAddon, packageRoot } from './addon.js';
 
@@ -19,6 +20,8 @@ export interface CaptureOptions extends MeterOptions {
   readonly clockPackets: number;
   /** Bytes of each CPU's ring: a power of two, at least a page. */
   readonly ringBytes: number;
+  /** Directory in a bpffs where maps and links are pinned and found again after a crash; '' = nothing is pinned. */
+  readonly pinDirectory: string;
   /** A batch that is not full is handed over after so many ms. */
   readonly batchMs: number;
 }
@@ -49,6 +52,15 @@ export interface ScannedCounters extends CaptureCounters {
   readonly quiet: boolean;
 }
 
+/** What earlier processes left in pinned maps: what they took and did not deliver died with them. */
+export interface Inheritance {
+  readonly adopted: boolean;
+  readonly takenPackets: number;
+  readonly takenOctets: number;
+  readonly deliveredPackets: number;
+  readonly deliveredOctets: number;
+}
+
 export interface NativeCapture {
   /** Attaches to an interface of a network namespace (a path, or '' for our own); its ifindex. */
   attach(name: string, netns: string, native: boolean): number;
@@ -58,6 +70,14 @@ export interface NativeCapture {
   flush(): void;
   detach(): void;
   stop(): void;
+  /** Removes every pin. */
+  unpin(): void;
+  /** Whether `attach` would take over a link that an earlier process left. */
+  hasPinnedLink(name: string, netns: string): boolean;
+  /** What earlier processes took from the rings and delivered. After `start`. */
+  inherited(): Inheritance;
+  /** Remembers beyond this process that a batch was given back. */
+  delivered(packets: number, octets: number): void;
   counters(scan: false): CaptureCounters;
   counters(scan: true): ScannedCounters;
   interfaceCounters(ifindex: number): { readonly packets: number; readonly octets: number };
@@ -100,3 +120,32 @@ export const loadBpfAddon = (): BpfAddon => loadAddon<BpfAddon>();
 
 /** Where `make bpf` puts the programs. */
 export const gatewayObjectPath = (): string => join(packageRoot(), 'build', 'bpf', 'gateway.bpf.o');
+
+/** Bumped with TG_ABI_VERSION of bpf/flow_abi.h: another layout lives in another directory and is never misread. */
+const PIN_VERSION = 1;
+const PIN_ROOT = '/sys/fs/bpf/tidegate';
+
+/** Where a gateway's maps and links are pinned. */
+export const pinDirectory = (gateway: string): string => join(PIN_ROOT, gateway, `v${PIN_VERSION}`);
+
+/**
+ * Removes everything that a gateway pinned, of any version: links first, so that no program meters into maps that
+ * nobody holds. Its traffic is no longer metered. Returns how many pins there were.
+ */
+export function detachPinned(gateway: string): number {
+  const root = join(PIN_ROOT, gateway);
+  if (!existsSync(root)) return 0;
+  let removed = 0;
+  for (const version of readdirSync(root)) {
+    const directory = join(root, version);
+    const isLink = (name: string): number => (name.startsWith('link-') ? 0 : 1);
+    for (const name of readdirSync(directory).sort((a, b) => isLink(a) - isLink(b))) {
+      unlinkSync(join(directory, name));
+      removed += 1;
+    }
+    rmdirSync(directory);
+  }
+  rmdirSync(root);
+  if (readdirSync(PIN_ROOT).length === 0) rmdirSync(PIN_ROOT);
+  return removed;
+}

@@ -36,6 +36,11 @@ export const fail = defineErrors({
     hint: 'list the namespaces with `ip netns`',
     exitCode: 2,
   },
+  TG_CAPTURE_OWNED: {
+    message: 'another process runs this gateway: it holds the pinned datapath',
+    hint: 'stop it first, or give this gateway another name',
+    exitCode: 3,
+  },
   TG_CAPTURE_XDP_BUSY: {
     message: 'interface {name} already runs another XDP program (id {programId}, {mode})',
     hint: 'look at it with `bpftool prog show id {programId}`; Tidegate never replaces a program of others',
@@ -49,6 +54,7 @@ export const fail = defineErrors({
 });
 
 const EPERM = 1;
+const EAGAIN = 11;
 const EEXIST = 17;
 const EBUSY = 16;
 const ENODEV = 19;
@@ -84,6 +90,7 @@ export function explainLoad(error: unknown, kernel: string): unknown {
   if (!isNativeFailure(error)) return error;
   const { operation, errno, log } = error;
   if (errno === EPERM) return fail('TG_CAPTURE_PRIVILEGE', { operation }, error);
+  if (operation === 'own the pin directory' && errno === EAGAIN) return fail('TG_CAPTURE_OWNED', {}, error);
   const file = saveLog(log);
   if (operation === 'load the BPF programs')
     return fail('TG_CAPTURE_VERIFIER', { kernel, reason: verifierReason(log), log: file }, error);

@@ -8,8 +8,15 @@ export class SlabPool {
   #outstanding = 0;
   #idle: (() => void)[] = [];
 
-  constructor(buffers: readonly SharedArrayBuffer[]) {
+  readonly #onDelivered: ((packets: number, octets: number) => void) | undefined;
+
+  /** `onDelivered` is told of each batch that is given back. */
+  constructor(
+    buffers: readonly SharedArrayBuffer[],
+    onDelivered?: (packets: number, octets: number) => void,
+  ) {
     this.#buffers = buffers;
+    this.#onDelivered = onDelivered;
   }
 
   /** Packets in batches that were released. */
@@ -23,6 +30,7 @@ export class SlabPool {
     this.#outstanding += 1;
     const batch: FlowBatch = new FlowBatch(buffer, () => {
       this.#deliveredPackets += batch.packets;
+      this.#onDelivered?.(batch.packets, batch.octets);
       this.#outstanding -= 1;
       Atomics.store(new Int32Array(buffer), SLAB_HEADER.state, 0);
       if (this.#outstanding === 0) for (const wake of this.#idle.splice(0)) wake();

@@ -8,8 +8,10 @@ import {
   type BpfAddon,
   type CaptureCounters,
   gatewayObjectPath,
+  type Inheritance,
   loadBpfAddon,
   type NativeCapture,
+  pinDirectory,
   type ScannedCounters,
 } from './bpf.js';
 import { explainAttach, explainLoad, explainProbe, fail, mayFallBack } from './errors.js';
@@ -32,6 +34,11 @@ export interface XdpOptions extends Partial<MeterSettings> {
   readonly ringBytes?: number;
   /** A batch that is not full is handed over after so many ms. */
   readonly batchMs?: number;
+  /**
+   * Name under which maps and links are pinned (/sys/fs/bpf/tidegate/NAME), so that metering goes on when this process
+   * dies and the next one takes over. Absent = everything ends with the process.
+   */
+  readonly pinName?: string;
   /** The compiled programs; default build/bpf/gateway.bpf.o of this package. */
   readonly objectPath?: string;
 }
@@ -82,6 +89,7 @@ export class XdpSource implements FlowSource {
   readonly #interfaces: Omit<InterfaceState, 'rxPackets' | 'rxOctets'>[] = [];
   readonly #flushed: (() => void)[] = [];
   #native: NativeCapture | undefined;
+  #inherited: Inheritance = NO_INHERITANCE;
   #running = false;
 
   /** @throws TG_CAPTURE_ADDON when no addon is passed and it is not built */
@@ -90,7 +98,9 @@ export class XdpSource implements FlowSource {
     this.#addon = addon;
     this.#logger = logger;
     this.#prepared = prepareMeter({ ...DEFAULTS, ...options });
-    this.#pool = new SlabPool(this.#prepared.buffers);
+    this.#pool = new SlabPool(this.#prepared.buffers, (packets, octets) =>
+      this.#native?.delivered(packets, octets),
+    );
   }
 
   /**
@@ -107,6 +117,12 @@ export class XdpSource implements FlowSource {
       for (const wanted of this.#options.interfaces) this.#attach(native, wanted);
       this.#running = true;
       const swept = native.start();
+      this.#inherited = native.inherited();
+      if (this.#inherited.adopted)
+        this.#logger?.warn(
+          { lostPackets: this.#inherited.takenPackets - this.#inherited.deliveredPackets },
+          'took over the datapath of a process that died; what was in its memory is counted as lost',
+        );
       this.#logger?.info({ interfaces: this.#interfaces, sweptCpus: swept }, 'metering');
     } catch (error) {
       this.#running = false;
@@ -126,6 +142,7 @@ export class XdpSource implements FlowSource {
     }
     this.#running = false;
     native.stop();
+    native.unpin();
   }
 
   async flush(): Promise<void> {
@@ -194,6 +211,7 @@ export class XdpSource implements FlowSource {
           clockPackets: CLOCK_PACKETS,
           ringBytes: this.#options.ringBytes ?? DEFAULTS.ringBytes,
           batchMs: this.#options.batchMs ?? DEFAULTS.batchMs,
+          pinDirectory: this.#options.pinName === undefined ? '' : pinDirectory(this.#options.pinName),
         },
         (event) => this.#onEvent(event),
       );
@@ -210,6 +228,11 @@ export class XdpSource implements FlowSource {
       facts = this.#addon.probeInterface(name, netns);
     } catch (error) {
       throw explainProbe(error, name, netns);
+    }
+    if (native.hasPinnedLink(name, netns) && (facts.xdp === 'native' || facts.xdp === 'generic')) {
+      const index = native.attach(name, netns, facts.xdp === 'native');
+      this.#interfaces.push({ name, index, mode: facts.xdp, reason: 'taken over from an earlier process' });
+      return;
     }
     if (facts.xdp !== 'none')
       throw fail('TG_CAPTURE_XDP_BUSY', { name, programId: facts.programId, mode: facts.xdp });
@@ -246,12 +269,26 @@ export class XdpSource implements FlowSource {
         octets: native.unmetered_octets,
       },
     ];
-    return sourceCounters(
+    const { takenPackets, takenOctets, deliveredPackets, deliveredOctets } = this.#inherited;
+    const terms = sourceCounters(
       native,
       this.#pool.deliveredPackets,
-      native.exported_packets - native.mergedPackets,
+      native.exported_packets - native.mergedPackets - takenPackets,
       lost,
     );
+    return {
+      ...terms,
+      deliveredPackets: terms.deliveredPackets + deliveredPackets,
+      lost: [
+        ...lost,
+        {
+          stage: 'process',
+          reason: 'died',
+          packets: takenPackets - deliveredPackets,
+          octets: takenOctets - deliveredOctets,
+        },
+      ],
+    };
   }
 
   #onEvent(event: number): void {
@@ -264,6 +301,14 @@ export class XdpSource implements FlowSource {
     }
   }
 }
+
+const NO_INHERITANCE: Inheritance = {
+  adopted: false,
+  takenPackets: 0,
+  takenOctets: 0,
+  deliveredPackets: 0,
+  deliveredOctets: 0,
+};
 
 const NOTHING: SourceCounters = {
   seenPackets: 0,

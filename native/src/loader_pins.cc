@@ -1,0 +1,189 @@
+// Pins: how the datapath outlives the process, and how the next process finds it.
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <cerrno>
+#include <cstring>
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "loader.h"
+
+namespace tidegate
+{
+
+namespace
+{
+constexpr const char *kPinnedMaps[] = {"flow_cache",	     "counters",   "cpu_states",
+				       "interface_counters", "rings",	   "fragments",
+				       "sweep_timers",	     "user_state", "reader_states"};
+constexpr const char kBpffs[] = "/sys/fs/bpf";
+constexpr const char kLinkPrefix[] = "link-";
+
+int MakeDirectories(const std::string &path)
+{
+	for (size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
+		if (mkdir(path.substr(0, at).c_str(), 0700) && errno != EEXIST)
+			return errno;
+		if (at == std::string::npos)
+			return 0;
+	}
+}
+
+int MountBpffs(const std::string &directory)
+{
+	struct statfs facts;
+
+	if (directory.rfind(kBpffs, 0) != 0)
+		return 0; // somewhere else: the operator's own bpffs
+	if (statfs(kBpffs, &facts))
+		return errno;
+	if (static_cast<unsigned long>(facts.f_type) == BPF_FS_MAGIC)
+		return 0;
+	return mount("bpf", kBpffs, "bpf", 0, "mode=0700") ? errno : 0;
+}
+
+uint32_t MaxEntriesOf(int fd)
+{
+	struct bpf_map_info info = {};
+	__u32 bytes = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &bytes) ? 0 : info.max_entries;
+}
+
+int RingOf(int outer, uint32_t cpu)
+{
+	uint32_t id;
+
+	if (bpf_map_lookup_elem(outer, &cpu, &id))
+		return -errno;
+	return bpf_map_get_fd_by_id(id);
+}
+} // namespace
+
+// Sets the pin path of every map. When they exist already, their sizes win over the options: the maps go on.
+BpfError Loader::PreparePins(LoaderOptions *options)
+{
+	int error = MountBpffs(options->pin_directory);
+
+	if (!error)
+		error = MakeDirectories(options->pin_directory);
+	if (error)
+		return Failed("make the pin directory", error);
+	pin_directory_ = options->pin_directory;
+	owner_ = open(pin_directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (owner_ < 0 || flock(owner_, LOCK_EX | LOCK_NB))
+		return Failed("own the pin directory", errno);
+	for (const char *name : kPinnedMaps) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object_, name);
+
+		error = map ? bpf_map__set_pin_path(map, (pin_directory_ + "/" + name).c_str()) : -ENOENT;
+		if (error)
+			return Failed("set a pin path", error);
+	}
+	int cache = bpf_obj_get((pin_directory_ + "/flow_cache").c_str());
+	int rings = bpf_obj_get((pin_directory_ + "/rings").c_str());
+	int ring = rings >= 0 ? RingOf(rings, 0) : -1;
+
+	adopted_ = cache >= 0 && ring >= 0;
+	if (adopted_) {
+		options->settings.mask = MaxEntriesOf(cache) / cpus_ - 1;
+		options->ring_bytes = MaxEntriesOf(ring);
+	}
+	for (int fd : {cache, rings, ring}) {
+		if (fd >= 0)
+			close(fd);
+	}
+	return {};
+}
+
+// One ring a CPU: those of the earlier process, or new ones.
+BpfError Loader::OpenRings()
+{
+	int outer = map_fd("rings");
+
+	for (uint32_t cpu = 0; cpu < cpus_; cpu++) {
+		int ring = adopted_ ? RingOf(outer, cpu) : -1;
+
+		if (ring < 0) {
+			ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "flow_ring", 0, 0, ring_bytes_, nullptr);
+			if (ring < 0)
+				return Failed("create a ring buffer", errno);
+			if (bpf_map_update_elem(outer, &cpu, &ring, BPF_ANY)) {
+				close(ring);
+				return Failed("install a ring buffer", errno);
+			}
+		}
+		rings_.push_back(ring);
+	}
+	return {};
+}
+
+std::string Loader::LinkPin(const std::string &name, const std::string &netns) const
+{
+	std::string where = netns.substr(netns.rfind('/') + 1), pin = kLinkPrefix + where + "-" + name;
+
+	// bpffs allows no dots in names.
+	for (char &c : pin) {
+		if (c == '.')
+			c = '_';
+	}
+	return pin_directory_ + "/" + pin;
+}
+
+bool Loader::HasPinnedLink(const std::string &name, const std::string &netns) const
+{
+	return !pin_directory_.empty() && access(LinkPin(name, netns).c_str(), F_OK) == 0;
+}
+
+// Puts our program into an earlier process's link. False when that link has lost its interface.
+bool Loader::TakeOverLink(const std::string &pin, int program, uint32_t ifindex, int *link)
+{
+	struct bpf_link_info info = {};
+	__u32 bytes = sizeof(info);
+	int fd = bpf_obj_get(pin.c_str());
+
+	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &bytes) == 0 && info.xdp.ifindex == ifindex &&
+	    bpf_link_update(fd, program, nullptr) == 0) {
+		*link = fd;
+		return true;
+	}
+	if (fd >= 0)
+		close(fd);
+	unlink(pin.c_str());
+	return false;
+}
+
+void Loader::RemoveLinkPins()
+{
+	DIR *directory = pin_directory_.empty() ? nullptr : opendir(pin_directory_.c_str());
+
+	if (!directory)
+		return;
+	while (struct dirent *entry = readdir(directory)) {
+		if (std::strncmp(entry->d_name, kLinkPrefix, sizeof(kLinkPrefix) - 1) == 0)
+			unlink((pin_directory_ + "/" + entry->d_name).c_str());
+	}
+	closedir(directory);
+}
+
+void Loader::Unpin()
+{
+	if (pin_directory_.empty())
+		return;
+	RemoveLinkPins();
+	for (const char *name : kPinnedMaps)
+		unlink((pin_directory_ + "/" + name).c_str());
+	// The version, the gateway, and our root if no other gateway is left.
+	std::string directory = pin_directory_;
+
+	for (int level = 0; level < 3 && rmdir(directory.c_str()) == 0; level++)
+		directory.resize(directory.rfind('/'));
+}
+
+} // namespace tidegate

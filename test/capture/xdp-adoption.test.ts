@@ -1,0 +1,131 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, test } from 'vitest';
+import { detachPinned, pinDirectory } from '../../src/capture/bpf.js';
+import type { SourceCounters } from '../../src/capture/source.js';
+import { XdpSource } from '../../src/capture/xdp.js';
+import { bpfSkipReason } from '../support/privileges.js';
+import { VethPair, xdpInterfaces } from '../support/veth.js';
+
+const skip = bpfSkipReason();
+const lost = (c: SourceCounters, stage: string): number =>
+  c.lost.filter((loss) => loss.stage === stage).reduce((sum, loss) => sum + loss.packets, 0);
+
+/** A reader in a process of its own, and what it has printed as delivered. */
+class Reader {
+  readonly child: ChildProcess;
+  delivered = 0;
+  #ready = false;
+
+  constructor(options: object) {
+    this.child = spawn(
+      process.execPath,
+      [join(import.meta.dirname, 'fixtures', 'pinned-reader.mjs'), JSON.stringify(options)],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    let rest = '';
+    this.child.stdout!.on('data', (chunk: Buffer) => {
+      const lines = (rest + chunk.toString()).split('\n');
+      rest = lines.pop()!;
+      for (const line of lines) {
+        if (line === 'ready') this.#ready = true;
+        else this.delivered += Number(line);
+      }
+    });
+  }
+
+  async ready(): Promise<void> {
+    for (let i = 0; i < 500 && !this.#ready; i += 1) await sleep(20);
+    expect(this.#ready).toBe(true);
+  }
+
+  /** SIGKILL, and everything it had printed before. */
+  async kill(): Promise<void> {
+    const closed = new Promise((resolve) => this.child.once('close', resolve));
+    this.child.kill('SIGKILL');
+    await closed;
+  }
+}
+
+describe.skipIf(skip !== undefined)(
+  `metering across kill -9${skip === undefined ? '' : ` (skipped: ${skip})`}`,
+  () => {
+    const cleanups: (() => void | Promise<void>)[] = [];
+    afterEach(async () => {
+      for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+    });
+    const setUp = (tag: string) => {
+      const veth = new VethPair(tag);
+      const pinName = `test-${tag}-${process.pid}`;
+      cleanups.push(() => veth.remove());
+      cleanups.push(() => {
+        detachPinned(pinName);
+      });
+      const start = async (): Promise<Reader> => {
+        const reader = new Reader({ interfaces: [veth.metered], pinName });
+        cleanups.push(() => {
+          reader.child.kill('SIGKILL');
+        });
+        await reader.ready();
+        return reader;
+      };
+      return { veth, pinName, start };
+    };
+
+    test('no packet passes unmetered, none is counted twice, what died in memory is counted', async () => {
+      const { veth, pinName, start } = setUp('adopt');
+      let stored = 0;
+      for (let round = 0; round < 3; round += 1) {
+        const reader = await start();
+        await veth.flood(20_000, { threads: 1, flows: 500 });
+        // Some of it was delivered, some is in the reader's memory, some in the kernel.
+        for (let i = 0; i < 100 && reader.delivered === 0; i += 1) await sleep(20);
+        await veth.flood(5000, { threads: 1, flows: 700 });
+        await reader.kill();
+        stored += reader.delivered;
+        // Nobody is there, and the kernel goes on.
+        expect(xdpInterfaces(veth.far)).toEqual(['in']);
+        await veth.flood(3000, { threads: 1, flows: 100 });
+      }
+      const last = new XdpSource({ interfaces: [veth.metered], pinName });
+      cleanups.push(() => last.stop());
+      last.onBatch = (batch) => {
+        stored += batch.packets;
+        batch.release();
+      };
+      await last.start();
+      expect(last.interfaces()).toMatchObject([
+        { mode: 'native', reason: expect.stringContaining('taken over') },
+      ]);
+      await veth.flood(1000, { threads: 1, flows: 10 });
+      await last.flush();
+      const counters = last.counters();
+      expect(counters.seenPackets).toBe(veth.wire().packets);
+      expect(lost(counters, 'kernel')).toBe(0);
+      expect(counters.deliveredPackets).toBe(stored);
+      expect(stored + lost(counters, 'process')).toBe(counters.seenPackets);
+      await last.stop();
+      expect(existsSync(pinDirectory(pinName))).toBe(false);
+      expect(xdpInterfaces(veth.far)).toEqual([]);
+    });
+
+    test('two processes cannot own one pinned datapath', async () => {
+      const { veth, pinName, start } = setUp('owner');
+      await start();
+      const second = new XdpSource({ interfaces: [veth.metered], pinName });
+      await expect(second.start()).rejects.toMatchObject({ code: 'TG_CAPTURE_OWNED' });
+    });
+
+    test('detachPinned removes what a dead process left', async () => {
+      const { veth, pinName, start } = setUp('detach');
+      await (await start()).kill();
+      expect(xdpInterfaces(veth.far)).toEqual(['in']);
+      expect(detachPinned(pinName)).toBeGreaterThan(5);
+      expect(detachPinned(pinName)).toBe(0);
+      for (let i = 0; i < 50 && xdpInterfaces(veth.far).length > 0; i += 1) await sleep(20);
+      expect(xdpInterfaces(veth.far)).toEqual([]);
+    });
+  },
+);
