@@ -12,13 +12,13 @@ import { surgeScenario } from './surge.js';
 
 export type { ScenarioReport } from './report.js';
 
-const SCENARIOS: Readonly<Record<string, (stage: Stage) => Promise<ScenarioReport>>> = {
-  steer: (stage) => steerScenario(stage),
-  'link-down': linkDownScenario,
-  ceilings: (stage) => ceilingsScenario(stage),
+const SCENARIOS: Readonly<Record<string, (stage: Stage, brief: boolean) => Promise<ScenarioReport>>> = {
+  steer: (stage, brief) => steerScenario(stage, brief ? { changes: 15 } : {}),
+  'link-down': (stage) => linkDownScenario(stage),
+  ceilings: (stage, brief) => ceilingsScenario(stage, brief ? 1 : 3),
   surge: (stage) => surgeScenario(stage),
-  'guard-breach': guardBreachScenario,
-  'kill-9-mid-apply': (stage) => killMidApplyScenario(stage),
+  'guard-breach': (stage) => guardBreachScenario(stage),
+  'kill-9-mid-apply': (stage, brief) => killMidApplyScenario(stage, brief ? 4 : 10),
 };
 
 export const SCENARIO_NAMES: readonly string[] = Object.keys(SCENARIOS);
@@ -27,6 +27,8 @@ export interface ScenarioOptions {
   /** Names the namespaces. Default `tidegate-scenario`. */
   readonly name?: string;
   readonly stateDirectory?: string;
+  /** Fewer repetitions: for tests that ask whether, not how fast. */
+  readonly brief?: boolean;
   readonly logger?: Logger;
 }
 
@@ -46,7 +48,7 @@ export async function runScenario(scenario: string, options: ScenarioOptions = {
   try {
     const stage = new Stage(topology);
     try {
-      return await play(stage);
+      return await play(stage, options.brief ?? false);
     } finally {
       await stage.close();
     }

@@ -39,6 +39,13 @@ export interface ProberAnswer {
   readonly error?: string;
 }
 
+export interface InterfaceCounters {
+  readonly rxOctets: number;
+  readonly rxPackets: number;
+  /** Packets that the interface itself threw away, either way. */
+  readonly drops: number;
+}
+
 export interface ChatResult {
   readonly connections: number;
   readonly broken: number;
@@ -94,21 +101,20 @@ export class Prober {
     return Number(values.split(' ')[names.split(' ').indexOf(name)] ?? Number.NaN);
   }
 
-  /** Octets and packets of an interface of the namespace. */
-  interfaceCounters(name: string): {
-    rxOctets: number;
-    rxPackets: number;
-    txOctets: number;
-    txPackets: number;
-  } {
+  /** What the namespace's interfaces counted, by name. */
+  interfaceCounters(): ReadonlyMap<string, InterfaceCounters> {
     const text = readFileSync(`/proc/${this.#child.pid}/net/dev`, 'utf8');
-    const line = text.split('\n').find((candidate) => candidate.trim().startsWith(`${name}:`)) ?? '';
-    const f = line
-      .slice(line.indexOf(':') + 1)
-      .trim()
-      .split(/\s+/)
-      .map(Number);
-    return { rxOctets: f[0] ?? 0, rxPackets: f[1] ?? 0, txOctets: f[8] ?? 0, txPackets: f[9] ?? 0 };
+    return new Map(
+      text
+        .split('\n')
+        .slice(2)
+        .filter((line) => line.includes(':'))
+        .map((line) => {
+          const [name = '', ...rest] = line.trim().split(/[:\s]+/);
+          const [rxOctets = 0, rxPackets = 0, , rxDrops = 0, , , , , , , , txDrops = 0] = rest.map(Number);
+          return [name, { rxOctets, rxPackets, drops: rxDrops + txDrops }] as const;
+        }),
+    );
   }
 
   async end(): Promise<void> {

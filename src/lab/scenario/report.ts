@@ -22,6 +22,8 @@ export interface ScenarioReport {
   readonly droppedPackets?: number;
   /** TCP segments that were sent again and had not arrived before. */
   readonly lostPackets?: number;
+  /** Packets that interfaces of the lab threw away, for want of CPU. */
+  readonly interfaceDrops?: number;
   /** TCP segments that the senders' kernels sent again, also those whose acknowledgement was only late. */
   readonly resentPackets?: number;
   /** TCP segments that the receivers' kernels found out of order. */

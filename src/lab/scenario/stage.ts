@@ -93,6 +93,24 @@ export class Stage {
     await this.route.apply(this.plan(shares), this.journal);
   }
 
+  /** Packets that came into the gateway. */
+  gatewayPackets(): number {
+    const counters = this.gateway.interfaceCounters();
+    return this.topology.interfaces.reduce((sum, i) => sum + (counters.get(i.name)?.rxPackets ?? 0), 0);
+  }
+
+  /** Octets that came into the gateway by the private link. */
+  receivedFromPrivate(): number {
+    return this.gateway.interfaceCounters().get('private')?.rxOctets ?? 0;
+  }
+
+  /** Packets that any interface of the lab threw away: what a starved CPU loses, whoever steers. */
+  interfaceDrops(): number {
+    return [this.private, this.publicA, this.publicB, this.gateway]
+      .flatMap((prober) => [...prober.interfaceCounters().values()])
+      .reduce((sum, counters) => sum + counters.drops, 0);
+  }
+
   async close(): Promise<void> {
     await this.route.close();
     await Promise.all([this.private, this.publicA, this.publicB, this.gateway].map((prober) => prober.end()));

@@ -36,9 +36,7 @@ export async function steerScenario(stage: Stage, options: SteerOptions = {}): P
   const chat = { ask: 'chat', host, port: BURST_PORT, localAddress, count: connections } as const;
   await stage.publicB.ask({ ...chat, perSecond: messagesPerSecond });
   await stage.publicB.ask({ ask: 'flow', host, port: BURST_PORT, localAddress, perSecond: 1000 });
-  const packets = (): number =>
-    stage.topology.interfaces.reduce((sum, i) => sum + stage.gateway.interfaceCounters(i.name).rxPackets, 0);
-  const [packetsBefore, began] = [packets(), monotonicMs()];
+  const [packetsBefore, dropsBefore, began] = [stage.gatewayPackets(), stage.interfaceDrops(), monotonicMs()];
   const flips: { readonly atMs: number; readonly to: number }[] = [];
   for (let i = 0; i < changes; i += 1) {
     await sleep(everyMs);
@@ -48,7 +46,7 @@ export async function steerScenario(stage: Stage, options: SteerOptions = {}): P
     flips.push({ atMs, to });
   }
   await sleep(everyMs);
-  const packetsPerSecond = ((packets() - packetsBefore) * 1000) / (monotonicMs() - began);
+  const packetsPerSecond = ((stage.gatewayPackets() - packetsBefore) * 1000) / (monotonicMs() - began);
   await stage.publicB.ask({ ask: 'end-flow' });
   const result = await stage.publicB.ask<ChatResult>({ ask: 'end-chat' });
   const arrivals = await Promise.all(servers.map((server) => server.ask<number[]>({ ask: 'arrivals' })));
@@ -64,6 +62,7 @@ export async function steerScenario(stage: Stage, options: SteerOptions = {}): P
       maxMs: delays.at(-1) ?? Number.NaN,
     },
     lostPackets: Math.max(0, resent() - resentBefore - (duplicates() - duplicatesBefore)),
+    interfaceDrops: stage.interfaceDrops() - dropsBefore,
     resentPackets: resent() - resentBefore,
     reorderedPackets: count('netstat', 'TcpExt', 'TCPOFOQueue') - outOfOrderBefore,
     movedFlows: result.broken + (result.unanswered > 0 ? 1 : 0),

@@ -62,7 +62,7 @@ async function watch(
 ): Promise<ScenarioReport> {
   const { capacityBps, goalMs, factor } = options;
   const rule = new SurgeRule({ capacityBps });
-  let octets = stage.gateway.interfaceCounters('private').rxOctets;
+  let octets = stage.receivedFromPrivate();
   let lastMs = monotonicMs();
   let counts = latencies(await traffic.report());
   /** One sample: live rate into the gateway by the private link, and the latency of the requests answered in it. */
@@ -74,7 +74,7 @@ async function watch(
   }> => {
     await sleep(SAMPLE_MS - ((monotonicMs() - lastMs) % SAMPLE_MS));
     const report = await traffic.report();
-    const now = stage.gateway.interfaceCounters('private').rxOctets;
+    const now = stage.receivedFromPrivate();
     const atMs = monotonicMs();
     const rateBps = ((now - octets) * 8000) / (atMs - lastMs);
     const answered = latencies(report).map((count, i) => count - (counts[i] ?? 0));
