@@ -48,6 +48,7 @@ export class LinkPrices {
         capacityBps: link.capacity,
         usdPerGb: marginalUsdPerGb(tariff, sent.get(link.linkId) ?? 0),
         portHourUsd: tariff.portHourUsd,
+        tariffId: link.tariff,
         healthy: true,
       };
     });

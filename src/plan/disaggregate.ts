@@ -20,47 +20,66 @@ export function disaggregate(
   demand: DemandClass,
   quota: readonly (readonly number[])[],
 ): Map<WorkloadDemand, WorkloadRates> {
-  const { links, periods } = input;
-  const rates = new Map<WorkloadDemand, number[][]>(
-    demand.members.map((member) => [member, links.map(() => new Array<number>(periods.length).fill(0))]),
-  );
-  const homes = new Map(demand.members.map((member) => [member, homeOf(member, input)]));
-  for (let t = 0; t < periods.length; t += 1) {
-    const left = links.map((_, l) => quota[l]![t]!);
-    const total = left.reduce((sum, value) => sum + value, 0);
-    if (demand.deferrableMs !== undefined) {
-      const volume = demand.members.map((m) => m.peakBps.reduce((sum, bps) => sum + bps, 0));
-      const all = volume.reduce((sum, value) => sum + value, 0);
-      for (const [i, member] of demand.members.entries()) {
-        for (let l = 0; l < links.length; l += 1) {
-          rates.get(member)![l]![t] = all > 0 ? (left[l]! * volume[i]!) / all : 0;
-        }
-      }
-      continue;
-    }
-    const need = new Map(demand.members.map((member) => [member, member.peakBps[t]!]));
-    const take = (member: WorkloadDemand, l: number, most: number): void => {
-      const amount = Math.min(need.get(member)!, most);
-      if (amount <= 0) return;
-      rates.get(member)![l]![t]! += amount;
-      need.set(member, need.get(member)! - amount);
-      left[l]! -= amount;
-    };
-    // Members are sorted by size. Whole ones first, so that few are split.
-    for (const member of demand.members) {
-      const home = homes.get(member)!;
-      if (need.get(member)! <= left[home]! * (1 + 1e-9)) take(member, home, Number.POSITIVE_INFINITY);
-    }
-    for (const member of demand.members) {
-      for (let l = 0; l < links.length; l += 1) {
-        if (left[l]! > NEGLIGIBLE * total) take(member, l, left[l]!);
-      }
-      // What rounding left over goes where the member is already, or where the class is.
-      if (need.get(member)! > 0)
-        take(member, busiest(rates.get(member)!, quota, t), Number.POSITIVE_INFINITY);
+  const { members } = demand;
+  if (members.length === 1 && demand.deferrableMs !== undefined) return new Map([[members[0]!, quota]]);
+  const links = input.links.length;
+  const periods = input.periods.length;
+  const rates = members.map(() => quota.map(() => new Array<number>(periods).fill(0)));
+  if (demand.deferrableMs !== undefined) inProportion(demand, quota, rates);
+  else {
+    const homes = members.map((member) => homeOf(member, input));
+    const left = new Float64Array(links);
+    const need = new Float64Array(members.length);
+    for (let t = 0; t < periods; t += 1) {
+      for (let l = 0; l < links; l += 1) left[l] = quota[l]![t]!;
+      for (let m = 0; m < members.length; m += 1) need[m] = members[m]!.peakBps[t]!;
+      shareOut(t, homes, left, need, rates, quota);
     }
   }
-  return rates;
+  return new Map(members.map((member, m) => [member, rates[m]!]));
+}
+
+/** One period: whole members stay at home, the rest fill what is left. Members are sorted by size. */
+function shareOut(
+  t: number,
+  homes: readonly number[],
+  left: Float64Array,
+  need: Float64Array,
+  rates: readonly number[][][],
+  quota: readonly (readonly number[])[],
+): void {
+  const total = left.reduce((sum, value) => sum + value, 0);
+  const take = (m: number, l: number, amount: number): void => {
+    rates[m]![l]![t]! += amount;
+    need[m]! -= amount;
+    left[l]! -= amount;
+  };
+  for (let m = 0; m < need.length; m += 1) {
+    const home = homes[m]!;
+    if (need[m]! > 0 && need[m]! <= left[home]! * (1 + 1e-9)) take(m, home, need[m]!);
+  }
+  for (let m = 0; m < need.length; m += 1) {
+    for (let l = 0; l < left.length && need[m]! > 0; l += 1) {
+      if (left[l]! > NEGLIGIBLE * total) take(m, l, Math.min(need[m]!, left[l]!));
+    }
+    // What rounding left over goes where the member is already, or where the class is.
+    if (need[m]! > 0) take(m, busiest(rates[m]!, quota, t), need[m]!);
+  }
+}
+
+function inProportion(
+  demand: DemandClass,
+  quota: readonly (readonly number[])[],
+  rates: readonly number[][][],
+): void {
+  const volume = demand.members.map((m) => m.peakBps.reduce((sum, bps) => sum + bps, 0));
+  const all = volume.reduce((sum, value) => sum + value, 0);
+  if (all === 0) return;
+  for (const [m, byLink] of rates.entries()) {
+    for (const [l, byPeriod] of byLink.entries()) {
+      for (let t = 0; t < byPeriod.length; t += 1) byPeriod[t] = (quota[l]![t]! * volume[m]!) / all;
+    }
+  }
 }
 
 /** The link that carries most of a workload now; the first one for a workload that goes nowhere yet. */

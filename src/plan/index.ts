@@ -1,5 +1,8 @@
 export { demandClasses, MAXIMUM_CLASSES } from './classes.js';
 export { instancesNeeded, linkTotals, type Schedule, scheduleCost } from './cost.js';
+export { diffPlans, type PlanChange, type PlanDifference } from './diff.js';
+export { planId } from './identity.js';
+export { type LedgerDay, type LedgerLink, type LedgerUsage, ledgerOf } from './ledger.js';
 export { Planner } from './planner.js';
 export {
   type AssumptionSettings,

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { Piscina } from 'piscina';
 import type { Component } from '../base/component.js';
 import { messageOf } from '../base/errors.js';
@@ -8,6 +7,7 @@ import { checkInput } from './check.js';
 import { demandClasses } from './classes.js';
 import { instancesNeeded, type LinkRates, type Schedule, scheduleCost } from './cost.js';
 import { disaggregate, type WorkloadRates } from './disaggregate.js';
+import { inputHash, planId } from './identity.js';
 import { type LinkModel, linkModel } from './model.js';
 import type { SolveTask } from './solve-worker.js';
 import type { ProgrammeSolution } from './solver/highs.js';
@@ -54,8 +54,6 @@ const expectedOf = (input: PlanInput, peak: LinkRates): LinkRates =>
       }),
     );
   });
-
-const sha256 = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');
 
 /**
  * Turns demand, links, hosts and prices into the cheapest schedule that keeps the goals: own capacity first, public
@@ -118,7 +116,7 @@ export class Planner implements Component {
       reasons: reasonsOf(input, peak),
       conflicts: conflictsOf(input, peak, cost.violationMinutes),
       inputs: {
-        sha256: sha256(input),
+        sha256: inputHash(input),
         forecastMs: input.forecastMs ?? null,
         links: input.links,
         workloads: input.workloads.length,
@@ -128,7 +126,7 @@ export class Planner implements Component {
         classes: classes.length,
       },
     };
-    return { id: sha256(content), ...content };
+    return { id: planId(content), ...content };
   }
 
   async #solve(model: LinkModel): Promise<ProgrammeSolution> {
@@ -172,20 +170,24 @@ function ratesOf(
 
 function allocationsOf(input: PlanInput, peak: LinkRates, instances: readonly number[]): Allocation[] {
   const allocations: Allocation[] = [];
-  for (const [w, workload] of input.workloads.entries()) {
-    for (const [t, period] of input.periods.entries()) {
-      const span = {
-        workloadId: workload.workloadId,
-        fromMs: period.startMs,
-        untilMs: period.startMs + period.durationMs,
+  const { links, periods, workloads } = input;
+  const rented = input.hosts.instance.instanceId;
+  for (let w = 0; w < workloads.length; w += 1) {
+    const { workloadId, cpuCores, memoryBytes } = workloads[w]!;
+    for (let t = 0; t < periods.length; t += 1) {
+      const fromMs = periods[t]!.startMs;
+      const untilMs = fromMs + periods[t]!.durationMs;
+      // Written out: a large plan has hundreds of thousands of these, and spreading objects is slow.
+      const add = (resource: Allocation['resource'], target: string, amount: number): void => {
+        allocations.push({ workloadId, resource, target, fromMs, untilMs, amount });
       };
-      for (const [l, link] of input.links.entries()) {
+      for (let l = 0; l < links.length; l += 1) {
         const amount = peak[w]![l]![t]!;
-        if (amount > 0) allocations.push({ ...span, resource: 'bandwidth', target: link.linkId, amount });
+        if (amount > 0) add('bandwidth', links[l]!.linkId, amount);
       }
-      const target = instances[t]! > 0 ? input.hosts.instance.instanceId : 'private';
-      allocations.push({ ...span, resource: 'cpu', target, amount: workload.cpuCores[t]! });
-      allocations.push({ ...span, resource: 'memory', target, amount: workload.memoryBytes[t]! });
+      const target = instances[t]! > 0 ? rented : 'private';
+      add('cpu', target, cpuCores[t]!);
+      add('memory', target, memoryBytes[t]!);
     }
   }
   return allocations;

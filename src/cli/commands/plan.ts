@@ -5,6 +5,7 @@ import type { Plan } from '../../plan/index.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption } from '../options.js';
 import { printRows, renderTable } from '../output.js';
+import { registerMore } from './plan-more.js';
 import { registerSimulate } from './plan-simulate.js';
 import { withStore } from './query.js';
 
@@ -53,6 +54,7 @@ export function renderPlan(plan: Plan): string {
       { title: 'instances', value: (row) => row.instances, align: 'right' },
     ]),
     ...plan.binding.map((constraint) => `binds: ${constraint.words}`),
+    ...(plan.conflicts ?? []).map((conflict) => `goals conflict: ${conflict}`),
     ...plan.reasons.map((reason) => `${String(reason.workloadId).padStart(4)}  ${reason.words}`),
     `solver ${plan.solver.status}, ${plan.solver.classes} classes, ${names.size} workloads`,
     '',
@@ -63,6 +65,7 @@ export function renderPlan(plan: Plan): string {
 export function register(program: Command, context: CliContext): void {
   const plan = program.command('plan').description('what the gateway would move, when, and what it saves');
   registerSimulate(plan, context);
+  registerMore(plan, context, renderPlan);
   plan
     .command('show')
     .description('a plan in words and numbers')

@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { pino } from 'pino';
+import { defineErrors, messageOf } from '../../base/errors.js';
+import { formatRate } from '../../base/units.js';
+import { diffPlans, type Plan, type PlanInput, Planner } from '../../plan/index.js';
+import type { CliContext, OutputFormat } from '../context.js';
+import { outputOption } from '../options.js';
+import { renderTable, toJson } from '../output.js';
+import { withStore } from './query.js';
+
+const fail = defineErrors({
+  TG_CLI_PLAN_INPUT: {
+    message: 'cannot read the plan input {file}: {reason}',
+    hint: 'see docs/planning.md',
+    exitCode: 2,
+  },
+  TG_CLI_PLAN_PAIR: {
+    message: 'there are no two plans to compare{which}',
+    hint: 'see `tidegate plan history`',
+  },
+});
+
+const signed = (value: number, digits: number, before = ''): string =>
+  `${value < 0 ? '-' : '+'}${before}${Math.abs(value).toFixed(digits)}`;
+
+async function create(
+  context: CliContext,
+  options: { input: string; output: OutputFormat },
+  render: (plan: Plan) => string,
+): Promise<void> {
+  let input: PlanInput;
+  try {
+    input = JSON.parse(readFileSync(options.input, 'utf8')) as PlanInput;
+  } catch (error) {
+    throw fail('TG_CLI_PLAN_INPUT', { file: options.input, reason: messageOf(error) }, error);
+  }
+  const missing = (['periods', 'workloads', 'links', 'hosts', 'goals'] as const).filter(
+    (key) => typeof input[key] !== 'object',
+  );
+  if (missing.length > 0) {
+    throw fail('TG_CLI_PLAN_INPUT', { file: options.input, reason: `it has no ${missing.join(', ')}` });
+  }
+  const planner = new Planner({ logger: pino({ level: 'silent' }) });
+  await planner.start();
+  try {
+    const plan = await planner.plan(input);
+    context.stdout.write(options.output === 'json' ? `${toJson(plan)}\n` : render(plan));
+  } finally {
+    await planner.stop();
+  }
+}
+
+async function diff(
+  context: CliContext,
+  ids: readonly [string | undefined, string | undefined],
+  options: { gateway?: string; output: OutputFormat },
+): Promise<void> {
+  const [before, after] = await withStore(options, async (client, gateway) => {
+    const rows = await client.query<{ plan: string }>(
+      ids[0] === undefined
+        ? 'SELECT plan FROM plans WHERE gateway = {gateway:String} ORDER BY created DESC LIMIT 2'
+        : `SELECT plan FROM plans WHERE gateway = {gateway:String} AND (startsWith(planId, {a:String}) OR startsWith(planId, {b:String}))
+           ORDER BY startsWith(planId, {a:String}), created DESC LIMIT 2`,
+      { params: { gateway, a: ids[0] ?? '', b: ids[1] ?? '' } },
+    );
+    return rows.map((row) => JSON.parse(row.plan) as Plan).reverse();
+  });
+  if (before === undefined || after === undefined) {
+    throw fail('TG_CLI_PLAN_PAIR', {
+      which: ids[0] === undefined ? ' yet' : ` named ${ids[0]} and ${ids[1]}`,
+    });
+  }
+  const difference = diffPlans(before, after);
+  if (options.output === 'json') {
+    context.stdout.write(`${toJson({ before: before.id, after: after.id, ...difference })}\n`);
+    return;
+  }
+  const rate = (bps: number): string => (bps === 0 ? '' : formatRate(bps));
+  context.stdout.write(
+    [
+      `from plan ${before.id.slice(0, 12)} to ${after.id.slice(0, 12)}: cost ${signed(difference.costUsd, 4, '$')}, violation minutes ${signed(difference.violationMinutes, 1)}, instance-hours ${signed(difference.instanceHours, 1)}`,
+      '',
+      renderTable(difference.changes, [
+        { title: 'workload', value: (c) => c.name },
+        { title: 'link', value: (c) => c.linkId },
+        { title: 'before', value: (c) => c.beforeBps, show: (c) => rate(c.beforeBps), align: 'right' },
+        { title: 'after', value: (c) => c.afterBps, show: (c) => rate(c.afterBps), align: 'right' },
+      ]),
+    ].join('\n'),
+  );
+}
+
+/** `tidegate plan create --input FILE` and `tidegate plan diff [BEFORE AFTER]`. */
+export function registerMore(plan: Command, context: CliContext, render: (plan: Plan) => string): void {
+  plan
+    .command('create')
+    .description('make a plan from inputs in a file; a running gateway makes its own every cycle')
+    .requiredOption('--input <file>', 'demand, links, hosts and goals as JSON')
+    .addOption(outputOption(['table', 'json']))
+    .action((options: { input: string; output: OutputFormat }) => create(context, options, render));
+  plan
+    .command('diff')
+    .description('what a plan does otherwise than another; the newest two when none is named')
+    .argument('[before]', 'beginning of a plan id')
+    .argument('[after]', 'beginning of a plan id')
+    .option('--gateway <name>', 'which gateway, when several run here')
+    .addOption(outputOption(['table', 'json']))
+    .action(
+      (
+        before: string | undefined,
+        after: string | undefined,
+        options: { gateway?: string; output: OutputFormat },
+      ) => diff(context, [before, after], options),
+    );
+}
