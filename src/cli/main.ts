@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   fingerprint: () => import('./commands/fingerprint.js'),
   forecast: () => import('./commands/forecast.js'),
   plan: () => import('./commands/plan.js'),
+  cost: () => import('./commands/cost.js'),
   query: () => import('./commands/query.js'),
   config: () => import('./commands/config.js'),
   bench: () => import('./commands/bench.js'),
