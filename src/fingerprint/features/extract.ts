@@ -307,7 +307,9 @@ function head(heads: readonly [Uint8Array, Uint8Array], row: number, out: Float3
         out[dense + HEAD_BYTES + i] = 1;
         printable += 1;
       }
-      if (bytes.subarray(at, at + i).indexOf(byte) === -1) distinct += 1;
+      let earlier = 0;
+      while (earlier < i && bytes[at + earlier] !== byte) earlier += 1;
+      if (earlier === i) distinct += 1;
       if (i >= last) continue;
       const single = mix(byte, 0x300 + d * HEAD_BYTES + i);
       out[to + 68 + (single % 192)]! += signOf(single);

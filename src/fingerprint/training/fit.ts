@@ -39,6 +39,8 @@ const POOLED_BATCH = 96;
 const POOLED_DROPOUT = 0.2;
 const POOLED_SOFTEN = 0.05;
 const POOLED_RATE = 2e-3;
+/** Hashed sizes, z-scored, would outnumber the dense inputs three to one. */
+const POOLED_HASHED_SCALE = 0.3;
 
 const columnsOf = (schema: FeatureSchema, part: 'port' | 'bytes'): readonly [number, number] => {
   const blocks = schema.blocks.filter((block) => block.part === part);
@@ -99,13 +101,19 @@ export async function fitFlowEncoder(
   return { bytes, id: info.id, normalisation, training };
 }
 
-/** Trains a workload encoder on pooled raw features, all z-scored. */
+/** Trains a workload encoder on pooled raw features of `schema` (3·D + 1 columns), all z-scored. */
 export async function fitPooledEncoder(
   set: FlowTrainingSet,
-  schemaId: string,
+  schema: FeatureSchema,
   options: FitOptions,
 ): Promise<FittedEncoder> {
   const normalisation = fitPlain(set.features, POOLED_SOFTEN);
+  for (const block of schema.blocks) {
+    if (block.kind !== 'weighted' || block.part === 'port') continue;
+    for (let part = 0; part < 3; part += 1)
+      for (let column = block.offset; column < block.offset + block.width; column += 1)
+        normalisation.scale[part * schema.dimensions + column]! *= POOLED_HASHED_SCALE;
+  }
   const shape = networkShape(set.features.columns, 0);
   const sampler = new MixedSampler({
     features: set.features,
@@ -127,7 +135,7 @@ export async function fitPooledEncoder(
     shape,
     normalisation,
     parameters: training.parameters,
-    schema: `pooled-${schemaId}`,
+    schema: `pooled-${schema.id}`,
     trainedOn: options.trainedOn,
     seed: options.seed,
   });

@@ -44,6 +44,9 @@ export interface SamplerOptions {
   readonly dropPort?: number;
   readonly onlyPort?: number;
   readonly dropBytes?: number;
+  /** Sets of columns of which each is dropped as a whole with the chance `dropGroup`: none may be relied upon. */
+  readonly columnGroups?: readonly (readonly number[])[];
+  readonly dropGroup?: number;
 }
 
 const BARRED = -1e4;
@@ -122,7 +125,7 @@ export class MixedSampler implements BatchSampler {
 
   #mask(i: number, random: Random): void {
     const { features, inputDropout, portColumns, byteColumns } = this.#options;
-    const { dropPort = 0, onlyPort = 0, dropBytes = 0 } = this.#options;
+    const { dropPort = 0, onlyPort = 0, dropBytes = 0, dropGroup = 0 } = this.#options;
     const { columns } = features;
     const mask = this.#drawn.inputMask.subarray(i * columns, (i + 1) * columns);
     const keep = 1 / (1 - inputDropout);
@@ -136,6 +139,8 @@ export class MixedSampler implements BatchSampler {
         mask.fill(0, to);
       }
     }
+    for (const group of this.#options.columnGroups ?? [])
+      if (random.uniform() < dropGroup) for (const column of group) mask[column] = 0;
     if (byteColumns && random.uniform() < dropBytes) mask.fill(0, byteColumns[0], byteColumns[1]);
   }
 

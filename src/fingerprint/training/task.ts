@@ -1,10 +1,10 @@
 import { type FeatureVariant, featureSchema } from '../features/schema.js';
 import { embed, type FittedEncoder, fitFlowEncoder, fitPooledEncoder, normalisedInputs } from './fit.js';
 import type { LinearAlgebra } from './linear-algebra.js';
-import { clusterScores, type Scores, scores } from './metrics.js';
+import { clusterScores } from './metrics.js';
 import { averageLinkage, nearestLabels } from './neighbours.js';
 import { fitNormalisation, fitPlain, type Matrix, takeRows } from './normalisation.js';
-import { poolRows, selectColumns } from './pooling.js';
+import { selectColumns } from './pooling.js';
 import { Random } from './random.js';
 import type { WeakKeys } from './sampler.js';
 
@@ -134,7 +134,7 @@ async function fitGallery(
   const labels = Int32Array.from(gallery.labels, (label) => number.get(label)!);
   const schema = featureSchema(options.variant);
   if (gallery.unit === 'capture')
-    return fitPooledEncoder({ features: train, labels, classes: classes.length }, schema.id, options);
+    return fitPooledEncoder({ features: train, labels, classes: classes.length }, schema, options);
   if (options.supervision === 'labels' || unlabelled === undefined)
     return fitFlowEncoder({ features: train, labels, classes: classes.length }, schema, options);
   const extra = selectColumns(unlabelled.features, range(0, schema.dimensions));
@@ -152,18 +152,14 @@ async function fitGallery(
   return fitFlowEncoder(set, schema, options);
 }
 
-/** Captures as items: the flows of each pooled. */
-export const poolCaptures = (features: Matrix, capture: Int32Array, captures: number): Matrix =>
-  poolRows(features, capture, captures);
-
-export const concat = (a: Int32Array, b: Int32Array): Int32Array => {
+const concat = (a: Int32Array, b: Int32Array): Int32Array => {
   const out = new Int32Array(a.length + b.length);
   out.set(a);
   out.set(b, a.length);
   return out;
 };
 
-export function stack(a: Matrix, b: Matrix): Matrix {
+function stack(a: Matrix, b: Matrix): Matrix {
   const data = new Float32Array(a.data.length + b.data.length);
   data.set(a.data);
   data.set(b.data, a.data.length);
@@ -186,6 +182,3 @@ async function clustered(
   const truth = labels.slice(0, count);
   return clusterScores(truth, await averageLinkage(algebra, rows, new Set(truth).size));
 }
-
-export type { Scores };
-export { scores };
