@@ -50,15 +50,23 @@ export function nextChange(plan: Plan, nowMs: number, nameOf: NameOf): PlannedCh
     const at = plan.periods[i]!.startMs;
     if (at < nowMs) continue;
     const before = sharesIn(plan, plan.periods[i - 1]!.startMs);
-    for (const [workloadId, links] of sharesIn(plan, at)) {
-      const main = mainLink(links);
-      const was = mainLink(before.get(workloadId));
-      if (main && was && main[0] !== was[0]) {
-        return {
-          atMs: at,
-          words: `${nameOf(workloadId)} moves from ${was[0]} to ${main[0]}, up to ${formatRate(main[1])}`,
-        };
-      }
+    const moves = [...sharesIn(plan, at)]
+      .map(([workloadId, links]) => ({
+        workloadId,
+        main: mainLink(links),
+        was: mainLink(before.get(workloadId)),
+      }))
+      .filter(({ main, was }) => main !== undefined && was !== undefined && main[0] !== was[0])
+      .sort((a, b) => b.main![1] - a.main![1]);
+    // Several may move at once: the busiest is the one to know of.
+    const [first] = moves;
+    if (first) {
+      const [to, rateBps] = first.main!;
+      const others = moves.length > 1 ? `, and ${moves.length - 1} more` : '';
+      return {
+        atMs: at,
+        words: `${nameOf(first.workloadId)} moves from ${first.was![0]} to ${to}, up to ${formatRate(rateBps)}${others}`,
+      };
     }
     const count = plan.instances[i]?.count ?? 0;
     const had = plan.instances[i - 1]?.count ?? 0;
