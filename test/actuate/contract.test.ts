@@ -13,15 +13,15 @@ import {
 } from '../../src/actuate/index.js';
 import { LabTopology } from '../../src/lab/index.js';
 import { MemoryJournal } from '../support/memory-journal.js';
-import { netnsSkipReason, uniqueName } from '../support/netns.js';
+import { netnsSkipReason, nftSkipReason, uniqueName } from '../support/netns.js';
 
-const skip = netnsSkipReason();
 const always = { fromMs: 0, untilMs: 1e15 };
 
 /** What every actuator is tried with: two settings, each with two values. */
 interface Subject {
   readonly name: string;
   readonly needsNetns: boolean;
+  readonly skip: string | undefined;
   make(lab: LabTopology): Actuator;
   allocations(variant: 'one' | 'other'): DesiredAllocation[];
 }
@@ -45,6 +45,7 @@ const subjects: Subject[] = [
   {
     name: 'dry-run',
     needsNetns: false,
+    skip: undefined,
     make: () => new DryRunActuator(),
     allocations: (variant) =>
       [1, 2].map((id) => bandwidth(id, 'public-a', { rateBps: variant === 'one' ? 1e6 * id : 5e6 * id })),
@@ -52,6 +53,7 @@ const subjects: Subject[] = [
   {
     name: 'htb',
     needsNetns: true,
+    skip: netnsSkipReason(),
     make: (lab) => new HtbActuator({ links: links(lab), endpointsOf, netns: lab.gatewayNetns }),
     allocations: (variant) =>
       [1, 2].map((id) => bandwidth(id, 'public-a', { rateBps: variant === 'one' ? 1e6 * id : 5e6 * id })),
@@ -59,6 +61,7 @@ const subjects: Subject[] = [
   {
     name: 'route',
     needsNetns: true,
+    skip: nftSkipReason(),
     make: (lab) => new RouteActuator({ links: links(lab), endpointsOf, netns: lab.gatewayNetns }),
     allocations: (variant) =>
       [1, 2].flatMap((id) => [
@@ -69,7 +72,7 @@ const subjects: Subject[] = [
 ];
 
 describe.each(subjects)('actuator contract: $name', (subject) => {
-  const reason = subject.needsNetns ? skip : undefined;
+  const reason = subject.skip;
   describe.skipIf(reason !== undefined)(reason === undefined ? 'runs' : `skipped: ${reason}`, () => {
     const stateDirectory = mkdtempSync(join(tmpdir(), 'tidegate-contract-'));
     const lab = new LabTopology({ name: uniqueName('tgt'), stateDirectory });

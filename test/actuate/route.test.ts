@@ -1,18 +1,15 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type ActuationPlan, type LinkWeights, RouteActuator } from '../../src/actuate/index.js';
 import { LAB_BURST, LAB_BURST_CLIENTS, LAB_TRANSIT, LabTopology } from '../../src/lab/index.js';
 import { MemoryJournal } from '../support/memory-journal.js';
-import { interfaceCounters, netnsSkipReason, uniqueName } from '../support/netns.js';
+import { interfaceCounters, nftSkipReason, uniqueName } from '../support/netns.js';
 import { Talker } from '../support/talker.js';
 
-const hasNft = (process.env.PATH ?? '')
-  .split(delimiter)
-  .some((directory) => existsSync(join(directory, 'nft')));
-const skip = netnsSkipReason() ?? (hasNft ? undefined : 'needs nft (Debian: nftables)');
+const skip = nftSkipReason();
 const VIP = LAB_BURST.ipv4;
 const PORT = 7007;
 

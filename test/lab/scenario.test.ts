@@ -1,15 +1,12 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { runScenario, type ScenarioReport } from '../../src/lab/index.js';
 import { netnsPath } from '../../src/lab/namespaces.js';
-import { netnsSkipReason, uniqueName } from '../support/netns.js';
+import { nftSkipReason, uniqueName } from '../support/netns.js';
 
-const hasNft = (process.env.PATH ?? '')
-  .split(delimiter)
-  .some((directory) => existsSync(join(directory, 'nft')));
-const skip = netnsSkipReason() ?? (hasNft ? undefined : 'needs nft (Debian: nftables)');
+const skip = nftSkipReason();
 
 test('a scenario that does not exist is refused with the names of those that do', async () => {
   await expect(runScenario('mars')).rejects.toMatchObject({

@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import {
   missingForNamespaces,
   netnsPath,
@@ -15,6 +17,14 @@ export function netnsSkipReason(): string | undefined {
   return missing.code === 'privilege'
     ? `needs ${missing.what}`
     : `needs ${missing.what} (Debian: ${missing.from})`;
+}
+
+/** Why tests that steer with nf_tables cannot run here, or undefined when they can. */
+export function nftSkipReason(): string | undefined {
+  const found = (process.env.PATH ?? '')
+    .split(delimiter)
+    .some((directory) => existsSync(join(directory, 'nft')));
+  return netnsSkipReason() ?? (found ? undefined : 'needs nft (Debian: nftables)');
 }
 
 /** A name that no other test or lab uses: short, because interface and namespace names are. */
