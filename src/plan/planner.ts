@@ -14,7 +14,10 @@ import type { ProgrammeSolution } from './solver/highs.js';
 import type { Allocation, InstanceCount, Plan, PlanInput, WorkloadDemand } from './types.js';
 import { bindingOf, reasonsOf } from './words.js';
 
-const TIME_LIMIT_SECONDS = 0.8;
+/** Of a search with yes-or-no decisions; its best find until then counts. */
+const SEARCH_SECONDS = 0.8;
+/** Of a linear programme: it takes a fraction of this, unless the machine is starved. */
+const LINEAR_SECONDS = 10;
 /** Beyond the solver's own limit: the thread hangs, or its first start is very slow. */
 const PATIENCE_MS = 20_000;
 const MINUTES_PER_30_DAYS = 43_200;
@@ -24,6 +27,7 @@ const WORDS = {
   feasible: 'Time limit, best feasible',
   infeasible: 'Infeasible',
   none: 'Failed',
+  relaxed: 'Optimal, but workloads that should not be split may be',
 };
 
 const sharesOf = (workload: WorkloadDemand, input: PlanInput): number[] => {
@@ -122,30 +126,48 @@ export class Planner implements Component {
         workloads: input.workloads.length,
       },
       solver: {
-        status: solved ? WORDS[solution.status] : `${WORDS[solution.status]}; the present shares stand`,
+        status: solved
+          ? WORDS[solution.relaxed ? 'relaxed' : solution.status]
+          : `${WORDS[solution.status]}; the present shares stand`,
         classes: classes.length,
       },
     };
     return { id: planId(content), ...content };
   }
 
-  async #solve(model: LinkModel): Promise<ProgrammeSolution> {
-    const task: SolveTask = {
-      programme: model.programme,
-      options: { timeLimitSeconds: TIME_LIMIT_SECONDS, relativeGap: 1e-4, seed: 0 },
-    };
+  async #solve({ programme }: LinkModel): Promise<ProgrammeSolution & { readonly relaxed: boolean }> {
+    const { integer, ...relaxation } = programme;
+    const isSearch = integer?.some((kind) => kind !== 0) ?? false;
     try {
-      if (!this.#pool) throw new Error('the planner is not started');
-      const signal = AbortSignal.timeout(PATIENCE_MS);
-      return (await this.#pool.run(task, { name: 'solve', signal })) as ProgrammeSolution;
+      if (isSearch) {
+        const found = await this.#run({
+          programme,
+          options: { timeLimitSeconds: SEARCH_SECONDS, relativeGap: 1e-4 },
+        });
+        if (found.columnValue.length > 0) return { ...found, relaxed: false };
+      }
+      const linear = await this.#run({
+        programme: relaxation,
+        options: { timeLimitSeconds: LINEAR_SECONDS },
+      });
+      return { ...linear, relaxed: isSearch };
     } catch (error) {
       this.#logger.warn(
         { code: 'TG_PLAN_SOLVER', reason: messageOf(error) },
         'the solver failed; the present shares stand',
       );
       const none = new Float64Array(0);
-      return { status: 'none', objective: 0, columnValue: none, rowDual: none, seconds: 0, relativeGap: 0 };
+      return {
+        ...{ status: 'none', objective: 0, columnValue: none, rowDual: none },
+        ...{ seconds: 0, relativeGap: 0, relaxed: false },
+      };
     }
+  }
+
+  async #run(task: SolveTask): Promise<ProgrammeSolution> {
+    if (!this.#pool) throw new Error('the planner is not started');
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    return (await this.#pool.run(task, { name: 'solve', signal })) as ProgrammeSolution;
   }
 }
 

@@ -1,0 +1,187 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { Command } from 'commander';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { benchInput } from '../../bench/plan/plan-time.js';
+import { register as registerCost } from '../../src/cli/commands/cost.js';
+import { register as registerPlan } from '../../src/cli/commands/plan.js';
+import type { CliContext } from '../../src/cli/context.js';
+import { writeRuntimeFile } from '../../src/config/runtime-file.js';
+import { type Plan, Planner } from '../../src/plan/index.js';
+import { Store, storeConfig } from '../../src/store/index.js';
+
+/** Runs one command line as a newcomer would; what it wrote to stdout. */
+async function run(...argv: string[]): Promise<string> {
+  let text = '';
+  const sink = new Writable({
+    write(chunk, _encoding, done) {
+      text += String(chunk);
+      done();
+    },
+  });
+  const context: CliContext = {
+    stdout: sink,
+    stderr: sink,
+    interactive: false,
+    signal: new AbortController().signal,
+  };
+  const program = new Command('tidegate').exitOverride();
+  registerPlan(program, context);
+  registerCost(program, context);
+  await program.parseAsync(argv, { from: 'user' });
+  return text;
+}
+
+describe('plan and cost commands against a store', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'tidegate-plan-'));
+  const logger = pino({ level: 'silent' });
+  const store = new Store({
+    config: storeConfig.parse({}),
+    dataDirectory: join(directory, 'data'),
+    gateway: 'bill',
+    logger,
+  });
+  const before = process.env.TIDEGATE_RUN_DIRECTORY;
+
+  beforeAll(async () => {
+    process.env.TIDEGATE_RUN_DIRECTORY = join(directory, 'run');
+    await store.start();
+    writeRuntimeFile({
+      gateway: 'bill',
+      pid: process.pid,
+      startedMs: 0,
+      dataDirectory: directory,
+      store: store.endpoint(),
+      api: { socket: join(directory, 'none') },
+    });
+    const planner = new Planner({ logger });
+    await planner.start();
+    const input = { ...benchInput(6, 4), gateway: 'bill' };
+    const later = { ...input, nowMs: 1000, links: input.links.map((l) => ({ ...l, capacityBps: 4e9 })) };
+    for (const plan of [await planner.plan(input), await planner.plan(later)]) {
+      await store.client.insertRows('plans', [
+        {
+          created: new Date(plan.createdMs + 1e12).toISOString(),
+          gateway: 'bill',
+          planId: plan.id,
+          expires: new Date(plan.expiresMs + 1e12).toISOString(),
+          costUsd: plan.costUsd,
+          doNothingUsd: plan.doNothingUsd,
+          expectedViolationMinutes: plan.expectedViolationMinutes,
+          plan: JSON.stringify(plan),
+        },
+      ]);
+    }
+    await planner.stop();
+    const row = (time: string, workloadId: number, linkId: string, gb: number) => ({
+      time,
+      gateway: 'bill',
+      workloadId,
+      linkId,
+      octetsOut: gb * 1e9,
+      octetsIn: 0,
+      packetsOut: 1,
+      packetsIn: 0,
+      flows: 1,
+    });
+    const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
+    await store.client.insertRows('usage_5m', [
+      row('2026-10-31 23:55:00', 1, 'public-a', 5120),
+      row('2026-11-01 00:00:00', 1, 'public-a', 7777),
+      row(`${yesterday} 10:00:00`, 1, 'public-a', 11),
+      row(`${yesterday} 10:05:00`, 1, 'private', 9),
+    ]);
+  }, 60_000);
+
+  afterAll(async () => {
+    if (before === undefined) delete process.env.TIDEGATE_RUN_DIRECTORY;
+    else process.env.TIDEGATE_RUN_DIRECTORY = before;
+    await store.stop();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  const tariffs = [
+    ...['--tariff', 'public-a=aws-internet-us'],
+    ...['--tariff', 'private=free', '--tariff', 'public-b=free'],
+  ];
+
+  test('the invoice of a month bills that month only, to the cent', async () => {
+    const invoice = JSON.parse(
+      await run('cost', 'invoice', '--month', '2026-10', ...tariffs, '-o', 'json'),
+    ) as {
+      totalUsd: number;
+      lines: { item: string; amountUsd: number; words: string }[];
+    };
+    expect(invoice.totalUsd).toBe(451.8);
+    expect(invoice.lines.map((line) => line.item)).toEqual(['free volume', 'egress']);
+    expect(await run('cost', 'invoice', '--month', '2026-10', ...tariffs)).toContain(
+      'total of 2026-10: $451.80',
+    );
+  });
+
+  test('a link without a tariff is named, and what there is', async () => {
+    await expect(run('cost', 'invoice', '--month', '2026-10')).rejects.toMatchObject({
+      code: 'TG_CLI_COST_TARIFF',
+    });
+  });
+
+  test('the ledger knows what a day cost, and what else it could have', async () => {
+    const days = JSON.parse(
+      await run(
+        'cost',
+        'show',
+        '--since',
+        '2d',
+        ...['--tariff', 'public-a=aws-direct-connect-us'],
+        ...tariffs.slice(2),
+        '-o',
+        'json',
+      ),
+    ) as { actualUsd: number; doNothingUsd: number; perfectUsd: number; gb: number }[];
+    expect(days).toHaveLength(1);
+    // A day of the port, and 11 of 20 GB at $0.02; doing nothing all 20; perfect foresight none of them.
+    expect(days[0]!.gb).toBeCloseTo(20, 9);
+    expect(days[0]!.actualUsd).toBeCloseTo(7.2 + 0.22, 6);
+    expect(days[0]!.doNothingUsd).toBeCloseTo(7.2 + 0.4, 6);
+    expect(days[0]!.perfectUsd).toBeCloseTo(7.2, 6);
+  });
+
+  test('plans are shown, listed and compared', async () => {
+    expect(await run('plan', 'show')).toMatch(/costs \$/);
+    const shown = JSON.parse(await run('plan', 'show', '-o', 'json')) as Plan;
+    expect(shown.gateway).toBe('bill');
+    expect(JSON.parse(await run('plan', 'history', '-o', 'json'))).toHaveLength(2);
+    const difference = JSON.parse(await run('plan', 'diff', '-o', 'json')) as {
+      after: string;
+      changes: { linkId: string; beforeBps: number; afterBps: number }[];
+    };
+    expect(difference.after).toBe(shown.id);
+    const own = difference.changes.filter((c) => c.linkId === 'private');
+    const sum = (pick: (c: (typeof own)[number]) => number) => own.reduce((s, c) => s + pick(c), 0);
+    expect(sum((c) => c.afterBps)).toBeGreaterThan(sum((c) => c.beforeBps));
+    expect(await run('plan', 'diff')).toContain('from plan');
+  });
+
+  test('a plan can be made from a file', async () => {
+    const file = join(directory, 'input.json');
+    writeFileSync(file, JSON.stringify(benchInput(3, 2)));
+    const plan = JSON.parse(await run('plan', 'create', '--input', file, '-o', 'json')) as Plan;
+    expect(plan.solver.status).toBe('Optimal');
+    writeFileSync(file, '{"periods": []}');
+    await expect(run('plan', 'create', '--input', file)).rejects.toMatchObject({ code: 'TG_CLI_PLAN_INPUT' });
+  });
+
+  test('the store is replayed like a file, and refuses what is too short', async () => {
+    await expect(run('plan', 'simulate', '--from-store', '--since', '2d')).rejects.toMatchObject({
+      code: 'TG_PLAN_SERIES_SHORT',
+    });
+    await expect(run('plan', 'simulate')).rejects.toMatchObject({ code: 'TG_CLI_SIMULATE_SOURCE' });
+  });
+
+  test('the price book is printed with sources', async () => {
+    expect(await run('cost', 'prices')).toContain('egresscost.com');
+  });
+});
