@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { benchPackets, type PacketBenchRow } from '../../capture/packet-bench.js';
+import { benchInference } from '../../fingerprint/bench.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption } from '../options.js';
 import { renderTable, toJson } from '../output.js';
@@ -12,7 +13,21 @@ interface Bench {
 /** One entry a bench; `bench all` runs them in this order. */
 const BENCHES: Readonly<Record<string, Bench>> = {
   packet: { description: 'cost of metering a packet beside the conventional design', run: packetBench },
+  infer: { description: 'flow records a second through features, network and registry', run: inferBench },
 };
+
+async function inferBench(context: CliContext, output: OutputFormat): Promise<void> {
+  const result = await benchInference();
+  if (output === 'json') {
+    context.stdout.write(`${toJson(result)}\n`);
+    return;
+  }
+  const table = renderTable(Object.entries(result.rowsPerSecond), [
+    { title: 'stage', value: ([stage]) => stage },
+    { title: 'rows/s', value: ([, rate]) => rate, align: 'right' },
+  ]);
+  context.stdout.write(`${table}one worker / in process: ${result.workerToInProcess.toFixed(2)}\n`);
+}
 
 async function packetBench(context: CliContext, output: OutputFormat): Promise<void> {
   const result = await benchPackets({
