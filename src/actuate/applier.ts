@@ -66,6 +66,9 @@ export class PlanApplier {
       const previews: Preview[] = [];
       for (const actuator of actuators) previews.push(await actuator.preview(allowed));
       const reasons = reasonsAgainst(policy, plan, previews, await journal.entries(), approved, this.#now());
+      const last = await this.#last();
+      if (last !== undefined && last.state !== 'committed')
+        reasons.push(`plan ${last.planId} was interrupted and is not recovered yet`);
       if (this.#now() < this.#holdUntilMs)
         reasons.push(`held off until ${new Date(this.#holdUntilMs).toISOString()} (${this.#holdReason})`);
       if (reasons.length > 0)
@@ -77,7 +80,10 @@ export class PlanApplier {
       try {
         for (const actuator of acting) results.push(await actuator.apply(allowed, journal));
       } catch (error) {
-        await this.#undo(planId);
+        // The first error is the one to tell; what cannot be undone now is left to `recover` by the journal.
+        await this.#undo(planId).catch((left: unknown) =>
+          logger?.error({ err: left, planId }, 'plan not undone'),
+        );
         throw error;
       }
       await this.#note(planId, 'committed', null, '');

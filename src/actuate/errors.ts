@@ -3,7 +3,7 @@ import { defineErrors } from '../base/errors.js';
 export const actuateError = defineErrors({
   TG_ACTUATE_APPLY: {
     message: 'actuator {actuator} failed on step {step}: {reason}',
-    hint: 'nothing was left half-done: the steps before it were rolled back or are journalled as applied',
+    hint: 'see the journal: what was done of the plan was undone, or will be when the actuator answers again',
   },
   TG_ACTUATE_LEASE: {
     message: 'another process ({pid}) is applying a plan',

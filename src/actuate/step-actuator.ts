@@ -74,10 +74,14 @@ export abstract class StepActuator implements Actuator {
         await this.write(step.target, step.after, step.id);
       } catch (cause) {
         await this.#note(journal, planId, 'failed', { ...step, words: messageOf(cause) });
-        await this.rollback(journal);
+        // What cannot be undone now stays open in the journal: recovery goes on with it.
+        const open = await this.rollback(journal).then(
+          () => '',
+          (error: unknown) => `; undoing it failed too: ${messageOf(error)}`,
+        );
         throw actuateError(
           'TG_ACTUATE_APPLY',
-          { actuator: this.name, step: step.words, reason: messageOf(cause) },
+          { actuator: this.name, step: step.words, reason: `${messageOf(cause)}${open}` },
           cause,
         );
       }

@@ -127,6 +127,25 @@ describe('plan applier', () => {
     expect(await applier.recover()).toBe('nothing');
   });
 
+  test('what cannot be undone now is undone by recovery, and nothing is applied on top of it', async () => {
+    const applier = make();
+    await applier.apply(plan('p', { x: 1, y: 1 }));
+    b.refuse = 9;
+    a.refuse = 1; // setting back to 1 is refused
+    await expect(applier.apply(plan('q', { x: 2, y: 9 }))).rejects.toThrow(/failed on step y = 9: no/);
+    expect(world()).not.toEqual([
+      { x: 1, y: 1 },
+      { x: 1, y: 1 },
+    ]);
+    a.refuse = null;
+    await expect(applier.apply(plan('r', { x: 3 }))).rejects.toThrow(/plan q was interrupted/);
+    expect(await make().recover()).toBe('rolled-back');
+    expect(world()).toEqual([
+      { x: 1, y: 1 },
+      { x: 1, y: 1 },
+    ]);
+  });
+
   test('after a crash at any entry, and another one while recovering, the world is as before or as after, for any plans', async () => {
     const amounts = fc.dictionary(fc.constantFrom('u', 'v', 'w'), fc.integer({ min: 1, max: 3 }), {
       minKeys: 1,

@@ -64,7 +64,7 @@ describe('webhook actuator, against a server that checks the protocol', () => {
       url: `http://127.0.0.1:${port}/allocate`,
       secret: SECRET,
       gateway: 'g1',
-      timeoutMs: 300,
+      timeoutMs: 2000,
       retries: 2,
       backOffMs: 5,
     });
@@ -148,7 +148,7 @@ describe('webhook actuator, against a server that checks the protocol', () => {
 });
 
 describe('exec actuator', () => {
-  const make = (script: string, timeoutMs = 5000): Actuator =>
+  const make = (script: string, timeoutMs = 30_000): Actuator =>
     new ExecActuator({ command: [process.execPath, '-e', script], gateway: 'g1', timeoutMs });
   const readAll = `let s='';process.stdin.on('data',c=>s+=c).on('end',()=>{const e=JSON.parse(s);`;
 
@@ -168,7 +168,7 @@ describe('exec actuator', () => {
     ['silence', 'setInterval(()=>0,1000)', /no answer after 0.4 s/],
   ])('%s fails the step', async (_what, script, words) => {
     // Undoing is refused as well; the first error is the one that is told, wherever it stops.
-    const error = await make(script, 400)
+    const error = await make(script, script.startsWith('setInterval') ? 400 : 30_000)
       .apply(plan(4), new MemoryJournal())
       .catch((e: unknown) => e);
     expect((error as Error).message).toMatch(words);
