@@ -24,6 +24,15 @@ export const storeConfig = z.strictObject({
   memoryLimit: sizeSetting.prefault('4GiB'),
   /** Records wait here while ClickHouse is away; beyond it the oldest go, counted. */
   spoolLimit: sizeSetting.prefault('8GiB'),
+  /** Beyond so many octets on disk the oldest days of a table go, before their age does it. */
+  retention: z
+    .strictObject({
+      flows: sizeSetting.prefault('40GiB'),
+      fingerprints: sizeSetting.prefault('10GiB'),
+    })
+    .prefault({}),
+  /** Days that go by `retention` are written here as Parquet first; on a server a path below its user_files. */
+  archive: z.string().min(1).optional(),
   /** Survive a crash of the host, not only of the process, at some cost per batch. */
   fsync: z.boolean().default(false),
 });

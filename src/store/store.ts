@@ -7,6 +7,7 @@ import { DirectoryLock } from './directory-lock.js';
 import { EmbeddedEngine } from './embedded/engine.js';
 import { clickhouseCode } from './errors.js';
 import { migrate } from './migrate.js';
+import { Retention } from './retention.js';
 import { localTable } from './schema/index.js';
 import { Spool } from './spool.js';
 import { BatchWriter } from './writer.js';
@@ -21,6 +22,8 @@ export interface StoreOptions {
 /** UNKNOWN_TABLE, UNKNOWN_DATABASE, NO_SUCH_COLUMN_IN_TABLE. */
 const SCHEMA_LOST = new Set([16, 60, 81]);
 
+const RETENTION_INTERVAL_MS = 600_000;
+
 /**
  * History in ClickHouse: an embedded engine or a server, the schema, and the spool in front of it. A server that is
  * away at the start is no reason not to measure: records go to the spool, and the schema follows when it answers.
@@ -31,6 +34,7 @@ export class Store implements Component {
   readonly #options: StoreOptions;
   readonly #engine: EmbeddedEngine | undefined;
   readonly #lock: DirectoryLock;
+  readonly #retention: Retention;
   #reader: StoreClient | undefined;
   #client: StoreClient | undefined;
   #migrated: Promise<void> | undefined;
@@ -50,6 +54,17 @@ export class Store implements Component {
       });
     }
     this.#lock = new DirectoryLock(join(dataDirectory, 'gateway.lock'));
+    this.#retention = new Retention({
+      client: () => this.client,
+      database: config.database,
+      gateway,
+      budgets: Object.fromEntries(
+        Object.entries(config.retention).map(([table, bytes]) => [localTable(table, config), bytes]),
+      ),
+      archive: config.archive,
+      intervalMs: RETENTION_INTERVAL_MS,
+      logger,
+    });
     this.writer = new BatchWriter({
       spool: new Spool(join(dataDirectory, 'spool'), config.fsync),
       client: { insertBlock: (...call) => this.#insertBlock(...call) },
@@ -92,6 +107,7 @@ export class Store implements Component {
       throw error;
     }
     await this.writer.start();
+    await this.#retention.start();
   }
 
   async #begin(): Promise<void> {
@@ -110,6 +126,7 @@ export class Store implements Component {
 
   async stop(): Promise<void> {
     clearInterval(this.#retry);
+    await this.#retention.stop();
     await this.writer.stop();
     await this.#client?.close();
     await this.#reader?.close();

@@ -57,6 +57,8 @@ const LUXURIES: ReadonlySet<string> = new Set([
 ]);
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 15_000;
+/** Frames sent at once: while ClickHouse works on one, the next is on its way. */
+const SENDERS = 2;
 const STOP_PATIENCE_MS = 5_000;
 
 /**
@@ -70,8 +72,10 @@ export class BatchWriter implements Component {
   readonly #queue: Waiting[] = [];
   readonly #idle: (() => void)[] = [];
   readonly #lost = new Map<string, { packets: number; octets: number }>();
-  #wake: (() => void) | undefined;
-  #loop: Promise<void> | undefined;
+  /** Frames that are being sent right now. */
+  readonly #inFlight = new Set<Waiting>();
+  readonly #sleepers: (() => void)[] = [];
+  #loops: Promise<void>[] = [];
   #stopping = new AbortController();
   #hangUp = new AbortController();
   #spooledPackets = 0;
@@ -102,16 +106,16 @@ export class BatchWriter implements Component {
         'sending what an earlier process left in the spool',
       );
     }
-    this.#loop = this.#send();
+    this.#loops = Array.from({ length: SENDERS }, () => this.#send());
   }
 
   /** Ends the sending; what is still in the spool is sent by the next process. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#wake?.();
+    this.#wake();
     // An INSERT under way may end; one that hangs is left to the next process, whose token makes it harmless.
     const late = setTimeout(() => this.#hangUp.abort(), STOP_PATIENCE_MS);
-    await this.#loop;
+    await Promise.all(this.#loops);
     clearTimeout(late);
   }
 
@@ -137,12 +141,12 @@ export class BatchWriter implements Component {
     this.#queue.push({ ...file, header });
     this.#spoolBytes += file.bytes;
     this.#spooledPackets += frame.packets;
-    this.#wake?.();
+    this.#wake();
   }
 
   /** Resolves true when the spool is empty, false when `timeoutMs` went by before. */
   async drain(timeoutMs: number): Promise<boolean> {
-    if (this.#queue.length === 0) return true;
+    if (this.#frames === 0) return true;
     const empty = new Promise<boolean>((resolve) => {
       this.#idle.push(() => resolve(true));
     });
@@ -160,7 +164,7 @@ export class BatchWriter implements Component {
       storedRecords: this.#storedRecords,
       recoveredRecords: this.#recoveredRecords,
       spoolBytes: this.#spoolBytes,
-      spoolFrames: this.#queue.length,
+      spoolFrames: this.#frames,
       thinnedRecords: this.#thinnedRecords,
       reachable: this.#reachable,
       lost: [...this.#lost].map(([reason, count]) => ({ stage: 'store', reason, ...count })),
@@ -168,9 +172,9 @@ export class BatchWriter implements Component {
   }
 
   async #makeRoom(bytes: number): Promise<void> {
-    // The frame at the head may be on the wire right now: it is not the one to give up.
-    while (this.#spoolBytes + bytes > this.#options.spoolLimitBytes && this.#queue.length > 1) {
-      const [oldest] = this.#queue.splice(1, 1);
+    // Frames that are on the wire right now are not in the queue, and not to be given up.
+    while (this.#spoolBytes + bytes > this.#options.spoolLimitBytes && this.#queue.length > 0) {
+      const oldest = this.#queue.shift();
       await this.#giveUp(oldest!, 'spool_full');
       await this.#options.spool.remove(oldest!.name);
     }
@@ -197,25 +201,36 @@ export class BatchWriter implements Component {
     this.#lost.set(reason, { packets: count.packets + packets, octets: count.octets + octets });
   }
 
+  get #frames(): number {
+    return this.#queue.length + this.#inFlight.size;
+  }
+
+  #wake(): void {
+    for (const wake of this.#sleepers.splice(0)) wake();
+  }
+
   async #send(): Promise<void> {
     const { signal } = this.#stopping;
     let retryMs = FIRST_RETRY_MS;
     while (!signal.aborted) {
-      const file = this.#queue[0];
+      const file = this.#queue.shift();
       if (file === undefined) {
-        for (const wake of this.#idle.splice(0)) wake();
+        if (this.#inFlight.size === 0) for (const idle of this.#idle.splice(0)) idle();
         await new Promise<void>((resolve) => {
-          this.#wake = resolve;
+          this.#sleepers.push(resolve);
         });
         continue;
       }
+      this.#inFlight.add(file);
       try {
         await this.#sendOne(file);
-        this.#queue.shift();
+        this.#inFlight.delete(file);
         this.#reachable = true;
         retryMs = FIRST_RETRY_MS;
       } catch (error) {
-        if (this.#reachable) {
+        this.#inFlight.delete(file);
+        this.#queue.unshift(file);
+        if (this.#reachable && !signal.aborted) {
           const code = error instanceof TidegateError ? error.code : 'TG_STORE_RETRY';
           this.#options.logger.warn(
             { code, reason: messageOf(error) },

@@ -32,9 +32,8 @@ test('kill -9 of the writing process, alone or with its engine: what was promise
   let next = 0;
   const promised: number[] = [];
   for (const [frames, engineToo] of [
-    [1, true],
-    [17, false],
-    [40, true],
+    [3, false],
+    [25, true],
   ] as const) {
     const last = await runAndKill(next, frames, engineToo);
     for (let frame = next; frame <= last; frame += 1) promised.push(frame);
@@ -65,4 +64,4 @@ test('kill -9 of the writing process, alone or with its engine: what was promise
   } finally {
     await store.stop();
   }
-}, 120_000);
+}, 180_000);

@@ -22,7 +22,7 @@ describe('a Native block', () => {
         }
         expect(Buffer.from(whole.slice(0, rows))).toEqual(Buffer.from(encode(rows, seed)));
       }),
-      { numRuns: 60 },
+      { numRuns: 25 },
     );
   });
 
