@@ -202,6 +202,14 @@ TG_INLINE void tg_add(struct tg_cache *cache, struct tg_delta *e, const struct t
 	tg_apply(e, packet, now, ifindex, settings);
 }
 
+/* Whether payload octets of a direction were kept already. */
+TG_INLINE int tg_has_head(const struct tg_delta *e, tg_u32 direction)
+{
+	const tg_u64_alias *words = (const tg_u64_alias *)e->head[direction & 1];
+
+	return (words[0] | words[1]) != 0;
+}
+
 /*
  * Meters one packet. Returns the entry, or 0 if the table could not be read (never in a correct set-up; the
  * caller counts it).

@@ -257,6 +257,25 @@ static __attribute__((noinline)) int sweep(struct tg_cpu_state *state, tg_u32 cp
 	return 0;
 }
 
+/* Keeps the first payload octets of each direction, when that was asked for. */
+static __attribute__((noinline)) int keep_head(struct xdp_md *context, struct tg_packet *packet,
+					       struct tg_delta *e)
+{
+	tg_u32 count, d;
+
+	if (!packet || !e)
+		return 0;
+	count = packet->payload;
+	d = packet->direction & 1;
+	if (tg_has_head(e, d))
+		return 0;
+	if (count > settings.head_bytes)
+		count = settings.head_bytes;
+	if (count == 0 || count > TG_HEAD_BYTES)
+		return 0;
+	return (int)bpf_xdp_load_bytes(context, packet->payload_offset, e->head[d], count);
+}
+
 /* Meters one packet. The bench runs this same body inside its own program. */
 static __always_inline void meter(struct xdp_md *context)
 {
@@ -267,6 +286,7 @@ static __always_inline void meter(struct xdp_md *context)
 	};
 	struct tg_cache cache = {.cpu = bpf_get_smp_processor_id()};
 	struct tg_packet packet;
+	struct tg_delta *entry;
 	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cache.cpu);
 	struct tg_cpu_state *state = bpf_map_lookup_elem(&cpu_states, &cache.cpu);
 	tg_u32 slot = cache.cpu * TG_INTERFACE_SLOTS + context->ingress_ifindex % TG_INTERFACE_SLOTS;
@@ -284,10 +304,13 @@ static __always_inline void meter(struct xdp_md *context)
 	tg_count_packet(c, &packet);
 	at->packets++;
 	at->octets += packet.octets;
-	if (!tg_cache_update(&cache, &packet, (tg_u32)(state->now_ns >> TG_TICK_SHIFT),
-			     context->ingress_ifindex, &settings, c)) {
+	entry = tg_cache_update(&cache, &packet, (tg_u32)(state->now_ns >> TG_TICK_SHIFT),
+				context->ingress_ifindex, &settings, c);
+	if (!entry) {
 		c->unmetered_packets++;
 		c->unmetered_octets += packet.octets;
+	} else if (settings.head_bytes && packet.payload) {
+		keep_head(context, &packet, entry);
 	}
 }
 

@@ -97,8 +97,14 @@ class UserMeterBinding : public Napi::ObjectWrap<UserMeterBinding>
 		if (packet.fragment)
 			tg_fragment_follow(fragments_.data(), &packet);
 		tg_count_packet(&counters_, &packet);
-		tg_cache_update(&cache_, &packet, now_, info[2].As<Napi::Number>().Uint32Value(), &settings_,
-				&counters_);
+		tg_delta *entry = tg_cache_update(
+		    &cache_, &packet, now_, info[2].As<Napi::Number>().Uint32Value(), &settings_, &counters_);
+		uint32_t kept = std::min<uint32_t>(packet.payload, settings_.head_bytes);
+
+		if (kept && !tg_has_head(entry, packet.direction) &&
+		    packet.payload_offset + kept <= bytes.ByteLength())
+			std::memcpy(entry->head[packet.direction & 1], bytes.Data() + packet.payload_offset,
+				    kept);
 	}
 
 	void Flush(const Napi::CallbackInfo &)
@@ -107,15 +113,9 @@ class UserMeterBinding : public Napi::ObjectWrap<UserMeterBinding>
 			tg_sweep(&cache_, i, now_, 0, 0, &counters_);
 	}
 
-	Napi::Value Records(const Napi::CallbackInfo &info)
-	{
-		return RecordsToBuffer(info.Env(), &records_);
-	}
+	Napi::Value Records(const Napi::CallbackInfo &info) { return RecordsToBuffer(info.Env(), &records_); }
 
-	Napi::Value Counters(const Napi::CallbackInfo &info)
-	{
-		return CountersObject(info.Env(), counters_);
-	}
+	Napi::Value Counters(const Napi::CallbackInfo &info) { return CountersObject(info.Env(), counters_); }
 
 	tg_cache_settings settings_;
 	tg_cache cache_{};

@@ -43,6 +43,7 @@ inline tg_cache_settings CacheSettings(const Napi::Object &options)
 	for (size_t i = 0; i < TG_SIZE_LUT; i++)
 		settings.size_lut[i] = lut[i];
 	settings.tunnels = static_cast<uint8_t>(U32Option(options, "tunnels"));
+	settings.head_bytes = static_cast<uint8_t>(U32Option(options, "headBytes"));
 	return settings;
 }
 

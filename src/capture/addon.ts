@@ -56,6 +56,8 @@ export interface MeterOptions {
   readonly sizeLut: Uint8Array;
   /** Bits of TUNNELS: these are entered, so that the flow is the inner one. */
   readonly tunnels: number;
+  /** Payload octets kept per direction, at most 16. */
+  readonly headBytes: number;
   readonly idleNs: number;
   readonly activeNs: number;
   readonly graceNs: number;

@@ -50,6 +50,8 @@ export const captureConfig = z.strictObject({
     .default([...DEFAULT_SIZE_EDGES]),
   /** Tunnels whose inner packet is the flow; all others are metered by their outer addresses. */
   tunnels: z.array(z.enum(['vxlan', 'geneve', 'gtpu', 'gre', 'ip'])).default([]),
+  /** First payload octets kept per direction; 0 keeps none. */
+  payloadHeadBytes: z.int().min(0).max(16).default(0),
   /** A batch of records that is not full is handed on after so long. In ms after parsing. */
   batchAge: durationSetting.prefault('250ms'),
 });

@@ -43,6 +43,8 @@ export interface MeterSettings {
   readonly sizeEdges?: readonly number[];
   /** Tunnels whose inner packet is the flow; all others are metered by their outer addresses. */
   readonly tunnels?: readonly TunnelName[];
+  /** First payload octets kept per direction, 0 (default, for privacy) to 16. */
+  readonly payloadHeadBytes?: number;
   /** 13 words that key the cache's hash; random when absent. */
   readonly secret?: Uint32Array;
 }
@@ -70,6 +72,7 @@ export function prepareMeter(settings: MeterSettings): PreparedMeter {
       secret: settings.secret ?? randomFillSync(new Uint32Array(13)),
       sizeLut: sizeLut(settings.sizeEdges),
       tunnels: tunnelBits(settings.tunnels),
+      headBytes: settings.payloadHeadBytes ?? 0,
       idleNs: idleTimeoutMs * NS_PER_MS,
       activeNs: activeTimeoutMs * NS_PER_MS,
       graceNs: exportMs * NS_PER_MS,

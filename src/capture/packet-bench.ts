@@ -144,6 +144,7 @@ export async function benchPackets(options: PacketBenchOptions = {}): Promise<Pa
       secret: Uint32Array.from({ length: 13 }, (_, i) => Math.imul(0x9e3779b1, i + 1) >>> 0),
       sizeLut: sizeLut(),
       tunnels: 0,
+      headBytes: 0,
       ringBytes: RING_BYTES,
       cpu: options.cpu ?? cpus().length - 1,
       sweepPerBatch: 8,

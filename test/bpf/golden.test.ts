@@ -2,12 +2,17 @@ import { describe, expect, test } from 'vitest';
 import { bpfSkipReason } from '../support/privileges.js';
 import type { Delta } from './delta.js';
 import { GOLDEN, type GoldenRow } from './golden.js';
-import { KernelMeter, UserMeter, XDP_PASS } from './meters.js';
+import { KernelMeter, type TestMeterOptions, UserMeter, XDP_PASS } from './meters.js';
 import { packet } from './packet.js';
 
 const skip = bpfSkipReason();
 const bytesOf = (frame: GoldenRow['frames'][number]): Uint8Array =>
   frame instanceof Uint8Array ? frame : frame.bytes();
+
+const optionsOf = (row: GoldenRow): TestMeterOptions => ({
+  tunnels: row.tunnels ?? [],
+  headBytes: row.headBytes ?? 0,
+});
 
 function expectRow(row: GoldenRow, records: readonly Delta[]): void {
   expect(records).toHaveLength(1);
@@ -29,7 +34,7 @@ function expectRow(row: GoldenRow, records: readonly Delta[]): void {
 
 describe('golden packets through the user-space build', () => {
   test.each(GOLDEN)('$name', (row) => {
-    const meter = new UserMeter({ tunnels: row.tunnels ?? [] });
+    const meter = new UserMeter(optionsOf(row));
     row.frames.forEach((frame, i) => {
       meter.run(bytesOf(frame), 1000 + i * 10);
     });
@@ -51,8 +56,8 @@ describe.skipIf(skip !== undefined)(
   `golden packets through the kernel${skip === undefined ? '' : ` (skipped: ${skip})`}`,
   () => {
     test.each(GOLDEN)('$name', (row) => {
-      const kernel = new KernelMeter({ tunnels: row.tunnels ?? [] });
-      const user = new UserMeter({ tunnels: row.tunnels ?? [] });
+      const kernel = new KernelMeter(optionsOf(row));
+      const user = new UserMeter(optionsOf(row));
       for (const frame of row.frames) expect(kernel.run(bytesOf(frame))).toBe(XDP_PASS);
       const records = kernel.finish();
       expectRow(row, records);

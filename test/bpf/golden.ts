@@ -9,6 +9,7 @@ import { type PacketBuilder, packet, TCP } from './packet.js';
 export interface GoldenRow {
   readonly name: string;
   readonly tunnels?: readonly TunnelName[];
+  readonly headBytes?: number;
   readonly frames: readonly (PacketBuilder | Uint8Array)[];
   readonly key: {
     readonly kind: number;
@@ -546,5 +547,27 @@ export const GOLDEN: readonly GoldenRow[] = [
     key: { kind: KIND.ipv4, lower: '10.0.0.2', upper: '10.3.0.1', protocol: 4, tunnelKind: 4 },
     packets: [0, 1],
     octets: [0, 100],
+  },
+  {
+    name: 'no payload is kept unless asked for',
+    frames: [ip.tcp().payload(100, 0x41)],
+    key: { ...v4, ...tcpPorts },
+    packets: [1, 0],
+    octets: [140, 0],
+    fields: { head: Array(32).fill(0) },
+  },
+  {
+    name: 'the first payload octets of each direction are kept when asked for, the first only',
+    headBytes: 16,
+    frames: [
+      ip.tcp(),
+      ip.tcp().payload(100, 0x41),
+      ip.tcp().payload(100, 0x42),
+      packet().ether().ipv4(back).tcp({ sport: 443, dport: 40000 }).payload(3, 0x43),
+    ],
+    key: { ...v4, ...tcpPorts },
+    packets: [3, 1],
+    octets: [320, 43],
+    fields: { head: [...Array(16).fill(0x41), 0x43, 0x43, 0x43, ...Array(13).fill(0)] },
   },
 ];

@@ -30,6 +30,7 @@ export interface TestMeterOptions {
   readonly exportTicks?: number;
   readonly sizeEdges?: readonly number[];
   readonly tunnels?: readonly TunnelName[];
+  readonly headBytes?: number;
 }
 
 const options = (o: TestMeterOptions): object => ({
@@ -38,6 +39,7 @@ const options = (o: TestMeterOptions): object => ({
   secret: SECRET,
   sizeLut: sizeLut(o.sizeEdges),
   tunnels: tunnelBits(o.tunnels),
+  headBytes: o.headBytes ?? 0,
   objectPath: gatewayObjectPath(),
   ringBytes: 2 ** 20,
 });
