@@ -1,3 +1,4 @@
+export { type BurstMonth, type BurstSplit, burstSplit, evenSplit, perfectBurstBps } from './burst.js';
 export { demandClasses, MAXIMUM_CLASSES } from './classes.js';
 export { instancesNeeded, linkTotals, type Schedule, scheduleCost } from './cost.js';
 export { diffPlans, type PlanChange, type PlanDifference } from './diff.js';

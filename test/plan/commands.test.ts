@@ -5,7 +5,7 @@ import { Writable } from 'node:stream';
 import { Command } from 'commander';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { benchInput } from '../../bench/plan/plan-time.js';
+import { benchInput } from '../../src/cli/bench/plan-time.js';
 import { register as registerCost } from '../../src/cli/commands/cost.js';
 import { register as registerPlan } from '../../src/cli/commands/plan.js';
 import type { CliContext } from '../../src/cli/context.js';

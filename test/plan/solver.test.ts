@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { benchInput } from '../../bench/plan/plan-time.js';
+import { benchInput } from '../../src/cli/bench/plan-time.js';
 import { type Plan, type PlanInput, Planner, planId, type WorkloadDemand } from '../../src/plan/index.js';
 
 const planner = new Planner({ logger: pino({ level: 'silent' }) });

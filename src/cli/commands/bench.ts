@@ -1,6 +1,9 @@
 import type { Command } from 'commander';
+import { pino } from 'pino';
 import { benchPackets, type PacketBenchRow } from '../../capture/packet-bench.js';
 import { benchInference } from '../../fingerprint/bench.js';
+import { benchStore } from '../../store/bench/index.js';
+import { type PlanTime, planTimes } from '../bench/plan-time.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption } from '../options.js';
 import { renderTable, toJson } from '../output.js';
@@ -14,7 +17,51 @@ interface Bench {
 const BENCHES: Readonly<Record<string, Bench>> = {
   packet: { description: 'cost of metering a packet beside the conventional design', run: packetBench },
   infer: { description: 'flow records a second through features, network and registry', run: inferBench },
+  plan: { description: 'time from forecasts to a plan with its id', run: planBench },
+  store: { description: 'records a second into the embedded engine, and its queries', run: storeBench },
 };
+
+async function storeBench(context: CliContext, output: OutputFormat): Promise<void> {
+  const result = await benchStore({
+    logger: pino({ level: 'silent' }),
+    progress: (what) => context.stderr.write(`${what}\n`),
+  });
+  if (output === 'json') {
+    context.stdout.write(`${toJson(result)}\n`);
+    return;
+  }
+  const figures: readonly (readonly [string, string])[] = [
+    ['records inserted a second', String(result.insert.rowsPerSecond)],
+    ['longest pause of the event loop, ms', String(result.insert.loopMaxMs)],
+    ['octets a record in the spool / on disk', `${result.insert.bytesPerRow} / ${result.diskBytesPerRow}`],
+    [`top talkers of 1 h in ${result.rows} records, ms`, String(result.queries.topTalkers1hMs)],
+    ['rates by minute over a day, ms', String(result.queries.perMinuteDayMs)],
+    [`nearest of ${result.vectors} fingerprints, ms`, String(result.queries.nearest1MMs)],
+  ];
+  context.stdout.write(
+    renderTable(figures, [
+      { title: 'figure', value: ([name]) => name },
+      { title: 'value', value: ([, value]) => value, align: 'right' },
+    ]),
+  );
+}
+
+async function planBench(context: CliContext, output: OutputFormat): Promise<void> {
+  const rows = await planTimes();
+  if (output === 'json') {
+    context.stdout.write(`${toJson(rows)}\n`);
+    return;
+  }
+  const seconds = (value: number): string => value.toFixed(3);
+  context.stdout.write(
+    renderTable<PlanTime>(rows, [
+      { title: 'workloads', value: (row) => row.workloads, align: 'right' },
+      { title: 'periods', value: (row) => row.periods, align: 'right' },
+      { title: 'seconds, warm', value: (row) => seconds(row.medianSeconds), align: 'right' },
+      { title: 'seconds, first', value: (row) => seconds(row.coldSeconds), align: 'right' },
+    ]),
+  );
+}
 
 async function inferBench(context: CliContext, output: OutputFormat): Promise<void> {
   const result = await benchInference();

@@ -132,6 +132,12 @@ function renderSimulation(simulation: Simulation): string {
       a.savingUsd >= 0 ? 'saves' : 'costs'
     } ${usd(Math.abs(a.savingUsd))} ${a.savingUsd >= 0 ? '' : 'more'}`.trimEnd(),
   );
+  const { burstable } = simulation;
+  if (burstable !== null) {
+    alternatives.push(
+      `two burstable links, last ${burstable.days} days: p95 bill ${burstable.ratioToOracle.toFixed(3)} of the oracle, even split ${burstable.evenSplitRatioToOracle.toFixed(3)}`,
+    );
+  }
   const assumptions = Object.entries(simulation.assumptions).map(([name, value]) => `${name} ${value}`);
   return `${[table, ...alternatives, ...simulation.notes.map((note) => `note: ${note}`), `assumptions: ${assumptions.join(', ')}`].join('\n')}\n`;
 }

@@ -1,3 +1,4 @@
+import { type BurstMonth, burstSplit, evenSplit, perfectBurstBps } from '../burst.js';
 import type { Assumptions } from './assumptions.js';
 import { reactivePolicy, staticPolicy } from './baselines.js';
 import { oracleMachines } from './oracle.js';
@@ -27,9 +28,18 @@ export interface Alternative {
   readonly savingUsd: number;
 }
 
+/** The whole demand over two burstable links instead: the billed 95th percentiles of the last month. */
+export interface BurstResult {
+  readonly days: number;
+  readonly ratioToOracle: number;
+  readonly evenSplitRatioToOracle: number;
+}
+
 export interface Simulation {
   readonly policies: readonly PolicyResult[];
   readonly alternatives: readonly Alternative[];
+  /** `null` for series that are too short for a month and a week before it. */
+  readonly burstable: BurstResult | null;
   readonly assumptions: Readonly<Record<string, number | string | null>>;
   /** In words: what the reader must know before trusting the figures. */
   readonly notes: readonly string[];
@@ -110,11 +120,27 @@ export async function simulate(series: Series, assumptions: Assumptions): Promis
   return {
     policies,
     alternatives: alternativesOf(series, assumptions, tidegate),
+    burstable: burstOf(world),
     assumptions: {
       ...described(assumptions, world),
       riskLevels: RISK_LEVELS.filter((_, i) => predictive.levelSteps[i]! > 0).join(', '),
     },
     notes,
+  };
+}
+
+const BURST_DAYS = 30;
+const BURST_HISTORY_DAYS = 7;
+
+function burstOf({ demandBps, stepsPerDay }: World): BurstResult | null {
+  const monthStart = demandBps.length - BURST_DAYS * stepsPerDay;
+  if (monthStart < BURST_HISTORY_DAYS * stepsPerDay) return null;
+  const month: BurstMonth = { demandBps, monthStart, samplesPerDay: stepsPerDay, percentile: 0.95 };
+  const perfect = perfectBurstBps(month);
+  return {
+    days: BURST_DAYS,
+    ratioToOracle: burstSplit(month).billedBps / perfect,
+    evenSplitRatioToOracle: evenSplit(month).billedBps / perfect,
   };
 }
 

@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { type PlanInput, Planner, type WorkloadDemand } from '../../src/plan/index.js';
+import { type PlanInput, Planner, type WorkloadDemand } from '../../plan/index.js';
 
 const DAY_MS = 86_400_000;
 
