@@ -1,4 +1,4 @@
-import { type Dirent, readdirSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { messageOf } from '../../base/errors.js';
 import { ReplaySource } from '../../capture/replay.js';
@@ -48,19 +48,28 @@ const CAPTURE_FILE = /\.(pcap|pcapng|cap)$/i;
 /** One record a flow: labels are of whole flows. */
 const WHOLE_FLOW_MS = 1_800_000;
 const UNLABELLED_FACTOR = 20;
+const DEEPEST = 8;
+
+/** Files under a folder, links followed, no deeper than `depth`: a link may point upwards. */
+function filesUnder(directory: string, depth: number): string[] {
+  return readdirSync(directory).flatMap((name) => {
+    const path = join(directory, name);
+    const entry = statSync(path, { throwIfNoEntry: false });
+    if (entry?.isDirectory()) return depth > 0 ? filesUnder(path, depth - 1) : [];
+    return entry?.isFile() && CAPTURE_FILE.test(name) ? [path] : [];
+  });
+}
 
 /** Capture files under a folder, sorted, as relative paths. @throws TG_FINGERPRINT_CAPTURES */
 export function listCaptures(directory: string): string[] {
-  let entries: Dirent[];
+  let files: string[];
   try {
-    entries = readdirSync(directory, { recursive: true, withFileTypes: true });
+    files = filesUnder(directory, DEEPEST)
+      .map((path) => relative(directory, path))
+      .sort();
   } catch (error) {
     throw fail('TG_FINGERPRINT_CAPTURES', { path: directory, reason: messageOf(error) }, error);
   }
-  const files = entries
-    .filter((entry) => entry.isFile() && CAPTURE_FILE.test(entry.name))
-    .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
-    .sort();
   if (files.length === 0)
     throw fail('TG_FINGERPRINT_CAPTURES', { path: directory, reason: 'there is no .pcap or .pcapng file' });
   return files;

@@ -39,8 +39,17 @@ const POOLED_BATCH = 96;
 const POOLED_DROPOUT = 0.2;
 const POOLED_SOFTEN = 0.05;
 const POOLED_RATE = 2e-3;
-/** Hashed sizes, z-scored, would outnumber the dense inputs three to one. */
-const POOLED_HASHED_SCALE = 0.3;
+/**
+ * Weights of pooled blocks after z-scoring, 1 where not named: hashed inputs would outnumber the dense ones three to
+ * one, and hop and payload-spread columns, pooled, tell copies of one firmware apart by chance (docs/fingerprints.md).
+ */
+const POOLED_SCALE: Readonly<Record<string, number>> = {
+  hops: 0,
+  payloadShape: 0,
+  payloadAt: 0.15,
+  payloadBag: 0.15,
+  stackExact: 0.15,
+};
 
 const columnsOf = (schema: FeatureSchema, part: 'port' | 'bytes'): readonly [number, number] => {
   const blocks = schema.blocks.filter((block) => block.part === part);
@@ -109,10 +118,10 @@ export async function fitPooledEncoder(
 ): Promise<FittedEncoder> {
   const normalisation = fitPlain(set.features, POOLED_SOFTEN);
   for (const block of schema.blocks) {
-    if (block.kind !== 'weighted' || block.part === 'port') continue;
+    const weight = POOLED_SCALE[block.name] ?? 1;
     for (let part = 0; part < 3; part += 1)
       for (let column = block.offset; column < block.offset + block.width; column += 1)
-        normalisation.scale[part * schema.dimensions + column]! *= POOLED_HASHED_SCALE;
+        normalisation.scale[part * schema.dimensions + column]! *= weight;
   }
   const shape = networkShape(set.features.columns, 0);
   const sampler = new MixedSampler({
