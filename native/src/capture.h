@@ -52,14 +52,8 @@ class Capture
 
 	// What earlier processes took out of the rings; all of it that was not delivered died with them.
 	// After Start().
-	uint64_t inherited_packets() const
-	{
-		return inherited_packets_;
-	}
-	uint64_t inherited_octets() const
-	{
-		return inherited_octets_;
-	}
+	uint64_t inherited_packets() const { return inherited_packets_; }
+	uint64_t inherited_octets() const { return inherited_octets_; }
 
 	// `scan` counts what is resident instead of trusting the counters; it holds the reader up for its
 	// duration.

@@ -64,10 +64,7 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		    [this] { events_.Post(kEventFlushed); });
 	}
 
-	~CaptureBinding() override
-	{
-		End();
-	}
+	~CaptureBinding() override { End(); }
 
       private:
 	// attach(name, netns, native) -> ifindex
@@ -93,25 +90,13 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 	}
 
 	// Posts kEventFlushed once everything that was resident has been handed over.
-	void Flush(const Napi::CallbackInfo &)
-	{
-		capture_->Flush();
-	}
+	void Flush(const Napi::CallbackInfo &) { capture_->Flush(); }
 
-	void Detach(const Napi::CallbackInfo &)
-	{
-		loader_.Detach();
-	}
+	void Detach(const Napi::CallbackInfo &) { loader_.Detach(); }
 
-	void Stop(const Napi::CallbackInfo &)
-	{
-		End();
-	}
+	void Stop(const Napi::CallbackInfo &) { End(); }
 
-	void Unpin(const Napi::CallbackInfo &)
-	{
-		loader_.Unpin();
-	}
+	void Unpin(const Napi::CallbackInfo &) { loader_.Unpin(); }
 
 	// hasPinnedLink(name, netns) -> whether attach would take a link over
 	Napi::Value Pinned(const Napi::CallbackInfo &info)

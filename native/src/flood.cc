@@ -113,10 +113,7 @@ class FloodWorker : public Napi::AsyncWorker
 	      deferred_(Napi::Promise::Deferred::New(env))
 	{
 	}
-	Napi::Promise promise() const
-	{
-		return deferred_.Promise();
-	}
+	Napi::Promise promise() const { return deferred_.Promise(); }
 
       private:
 	void Execute() override
@@ -141,14 +138,8 @@ class FloodWorker : public Napi::AsyncWorker
 				SetError(std::string("send: ") + strerror(error));
 		}
 	}
-	void OnOK() override
-	{
-		deferred_.Resolve(Env().Undefined());
-	}
-	void OnError(const Napi::Error &error) override
-	{
-		deferred_.Reject(error.Value());
-	}
+	void OnOK() override { deferred_.Resolve(Env().Undefined()); }
+	void OnError(const Napi::Error &error) override { deferred_.Reject(error.Value()); }
 
 	FloodOptions options_;
 	Napi::Promise::Deferred deferred_;

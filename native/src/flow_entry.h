@@ -23,12 +23,12 @@ struct FlowTable::Entry {
 	uint8_t ttl_min[2], ttl_max[2], window_scale[2], tos[2];
 	uint8_t head[2][TG_HEAD_BYTES];
 	uint8_t payload_count;
-	uint8_t syn;            // bit d: a SYN without ACK came from side d
-	uint8_t fin;            // bit d: a FIN came from side d
-	uint8_t kernel_counts;  // bit d: the source counts the next gap of direction d itself
-	uint8_t first_side;     // who sent the first packet of the flow
-	int8_t source;          // which side is the source: -1 undecided
-	uint8_t biflow;         // biflowDirection of that decision
+	uint8_t syn;	       // bit d: a SYN without ACK came from side d
+	uint8_t fin;	       // bit d: a FIN came from side d
+	uint8_t kernel_counts; // bit d: the source counts the next gap of direction d itself
+	uint8_t first_side;    // who sent the first packet of the flow
+	int8_t source;	       // which side is the source: -1 undecided
+	uint8_t biflow;	       // biflowDirection of that decision
 	bool reset, aggregate, used;
 
 	void StartRecord(uint64_t now_ns)

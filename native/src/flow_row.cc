@@ -12,14 +12,16 @@ void FlowTable::WriteRow(const Entry &e, EndReason reason, int64_t unix_offset, 
 {
 	SlabWriter &w = writer_;
 	const int f = source, r = 1 - source;
-	const bool ip = e.key.kind == TG_KIND_IPV4 || e.key.kind == TG_KIND_IPV6 || e.key.kind == TG_KIND_FRAGMENT;
+	const bool ip =
+	    e.key.kind == TG_KIND_IPV4 || e.key.kind == TG_KIND_IPV6 || e.key.kind == TG_KIND_FRAGMENT;
 	const bool icmp = e.key.protocol == TG_PROTOCOL_ICMP || e.key.protocol == TG_PROTOCOL_ICMPV6;
 	const bool mapped = e.key.lower_address[10] == 0xff && e.key.lower_address[11] == 0xff;
 	const uint16_t forward_port = f == 0 ? e.key.lower_port : e.key.upper_port;
 	const uint16_t reverse_port = f == 0 ? e.key.upper_port : e.key.lower_port;
-	uint64_t start = !e.first_ns[0] ? e.first_ns[1] : !e.first_ns[1] ? e.first_ns[0]
-							: e.first_ns[0] < e.first_ns[1] ? e.first_ns[0]
-											: e.first_ns[1];
+	uint64_t start = !e.first_ns[0]			 ? e.first_ns[1]
+			 : !e.first_ns[1]		 ? e.first_ns[0]
+			 : e.first_ns[0] < e.first_ns[1] ? e.first_ns[0]
+							 : e.first_ns[1];
 	uint64_t end = 0;
 
 	for (int d = 0; d < 2; d++) {
@@ -63,7 +65,8 @@ void FlowTable::WriteRow(const Entry &e, EndReason reason, int64_t unix_offset, 
 	w.Set<uint16_t>(Column::EthernetType, ethertype);
 	w.Set<uint16_t>(Column::Dot1qVlanId, e.key.vlan);
 	w.Set<uint16_t>(Column::Dot1qCustomerVlanId, e.key.inner_vlan);
-	w.Set<uint16_t>(Column::IcmpTypeCode, ip && icmp ? static_cast<uint16_t>(forward_port | reverse_port) : 0);
+	w.Set<uint16_t>(Column::IcmpTypeCode,
+			ip && icmp ? static_cast<uint16_t>(forward_port | reverse_port) : 0);
 	uint16_t bits[2] = {0, 0};
 
 	for (int d = 0; d < 2; d++) {
@@ -93,7 +96,8 @@ void FlowTable::WriteRow(const Entry &e, EndReason reason, int64_t unix_offset, 
 	w.Set<uint8_t>(Column::FlowEndReason, static_cast<uint8_t>(reason));
 	w.Set<uint8_t>(Column::BiflowDirection, e.biflow);
 	w.Set<uint8_t>(Column::FlowKind, e.key.kind);
-	w.Set<uint8_t>(Column::UnparsedReason, e.key.kind == TG_KIND_UNPARSED ? static_cast<uint8_t>(e.key.lower_port) : 0);
+	w.Set<uint8_t>(Column::UnparsedReason,
+		       e.key.kind == TG_KIND_UNPARSED ? static_cast<uint8_t>(e.key.lower_port) : 0);
 	w.SetBytes(Column::PayloadHead, e.head[f], TG_HEAD_BYTES);
 	w.SetBytes(Column::ReversePayloadHead, e.head[r], TG_HEAD_BYTES);
 	// The pipeline fills these; a reused slab must not show an earlier batch's.

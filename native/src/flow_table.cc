@@ -12,8 +12,8 @@ namespace tidegate
 
 namespace
 {
-// The table's own hash need not be secret for correctness; a fixed odd mix after the key's words is enough because
-// floods are bounded by max_flows, and the probe length by a load factor of one half.
+// The table's own hash need not be secret for correctness; a fixed odd mix after the key's words is enough
+// because floods are bounded by max_flows, and the probe length by a load factor of one half.
 constexpr tg_u32 kSecret[TG_SECRET_WORDS] = {0x9e3779b9, 0x7f4a7c15, 0xf39cc060, 0x5cedc834, 0x1082276b,
 					     0xf3a27251, 0xf86c6a11, 0xd0c18e95, 0x2767f0b1, 0x53d2722f,
 					     0x9d7a4c3b, 0xb5026f5b, 0xaa9d5d99};
@@ -96,8 +96,8 @@ uint32_t FlowTable::Create(const tg_flow_key &key, uint64_t hash, bool aggregate
 	return index;
 }
 
-// Past the cap a flow is folded: ports go, addresses keep their first 16 (IPv4) or 32 (IPv6) bits, and when there
-// are too many of those, nothing but protocol and kind stays. The packets are still all there.
+// Past the cap a flow is folded: ports go, addresses keep their first 16 (IPv4) or 32 (IPv6) bits, and when
+// there are too many of those, nothing but protocol and kind stays. The packets are still all there.
 uint32_t FlowTable::FindOrFold(const tg_flow_key &key)
 {
 	tg_flow_key folded = key;
@@ -138,7 +138,8 @@ void FlowTable::Merge(const tg_delta *records, size_t count, const ClockBase &cl
 {
 	for (size_t i = 0; i < count; i++) {
 		if (i + kLookahead < count)
-			__builtin_prefetch(&index_[tg_hash(&records[i + kLookahead].key, kSecret) & index_mask_]);
+			__builtin_prefetch(
+			    &index_[tg_hash(&records[i + kLookahead].key, kSecret) & index_mask_]);
 		uint32_t index = FindOrCreate(records[i].key);
 		Entry &entry = At(index);
 		bool fresh = entry.flow_id == 0;
@@ -172,12 +173,13 @@ void FlowTable::MergeInto(Entry &entry, const tg_delta &delta, const ClockBase &
 			continue;
 		uint64_t last = clock.Extend(delta.last_tick[d]);
 
-		// The one gap that the source could not see: from the flow's last packet in an earlier residency.
+		// The one gap that the source could not see: from the flow's last packet in an earlier
+		// residency.
 		if (entry.last_ns[d] != 0 && !(entry.kernel_counts >> d & 1)) {
 			uint64_t gap = first[d] > entry.last_ns[d] ? first[d] - entry.last_ns[d] : 0;
 
-			entry.iat_bins[d][tg_iat_bin(static_cast<tg_u32>(
-			    std::min<uint64_t>(gap >> TG_TICK_SHIFT, 0xffffffffu)))]++;
+			entry.iat_bins[d][tg_iat_bin(
+			    static_cast<tg_u32>(std::min<uint64_t>(gap >> TG_TICK_SHIFT, 0xffffffffu)))]++;
 		}
 		if (entry.first_ns[d] == 0 || first[d] < entry.first_ns[d])
 			entry.first_ns[d] = first[d];
@@ -207,7 +209,8 @@ void FlowTable::MergeInto(Entry &entry, const tg_delta &delta, const ClockBase &
 		if (delta.seen >> d & 1) {
 			uint8_t continues = delta.state & TG_STATE_CONTINUES ? 1 : 0;
 
-			entry.kernel_counts = static_cast<uint8_t>((entry.kernel_counts & ~(1 << d)) | continues << d);
+			entry.kernel_counts =
+			    static_cast<uint8_t>((entry.kernel_counts & ~(1 << d)) | continues << d);
 		}
 	}
 	for (int i = 0; i < delta.payload_count && entry.payload_count < TG_FIRST_PAYLOADS; i++)
@@ -247,7 +250,8 @@ void FlowTable::Remove(uint32_t index)
 
 	while (static_cast<uint32_t>(index_[at]) != index + 1)
 		at = (at + 1) & index_mask_;
-	// Backward-shift deletion keeps every probe sequence unbroken without tombstones (Knuth 6.4, algorithm R).
+	// Backward-shift deletion keeps every probe sequence unbroken without tombstones (Knuth 6.4,
+	// algorithm R).
 	for (uint64_t next = (at + 1) & index_mask_; index_[next] != 0; next = (next + 1) & index_mask_) {
 		uint64_t home = At(static_cast<uint32_t>(index_[next]) - 1).hash & index_mask_;
 
@@ -281,8 +285,9 @@ void FlowTable::Advance(const ClockBase &clock)
 			bool over = clock.now_ns >= entry.Last() + quiet + options_.grace_ns;
 			bool written = true;
 
-			if (!entry.Empty() && (over || clock.now_ns >= entry.record_start_ns + options_.active_ns)) {
-				EndReason reason = !over ? EndReason::Active
+			if (!entry.Empty() &&
+			    (over || clock.now_ns >= entry.record_start_ns + options_.active_ns)) {
+				EndReason reason = !over	   ? EndReason::Active
 						   : entry.Ended() ? EndReason::EndDetected
 								   : EndReason::Idle;
 				written = Emit(entry, reason, clock.unix_offset);
@@ -308,7 +313,8 @@ bool FlowTable::FlushAll(const ClockBase &clock)
 			Entry &entry = At(index);
 			uint32_t next = entry.wheel_next;
 
-			if (complete && (entry.Empty() || Emit(entry, EndReason::Forced, clock.unix_offset))) {
+			if (complete &&
+			    (entry.Empty() || Emit(entry, EndReason::Forced, clock.unix_offset))) {
 				Remove(index);
 			} else {
 				complete = false;
@@ -331,8 +337,9 @@ bool FlowTable::Emit(Entry &entry, EndReason reason, int64_t unix_offset)
 		if (syn == 1 || syn == 2) {
 			entry.source = syn == 1 ? 0 : 1;
 			entry.biflow = 1;
-		} else if (entry.key.lower_port != entry.key.upper_port && entry.key.kind != TG_KIND_UNPARSED &&
-			   entry.key.kind != TG_KIND_NON_IP && entry.key.lower_port && entry.key.upper_port &&
+		} else if (entry.key.lower_port != entry.key.upper_port &&
+			   entry.key.kind != TG_KIND_UNPARSED && entry.key.kind != TG_KIND_NON_IP &&
+			   entry.key.lower_port && entry.key.upper_port &&
 			   std::min(entry.key.lower_port, entry.key.upper_port) < 1024 &&
 			   std::max(entry.key.lower_port, entry.key.upper_port) >= 1024) {
 			// The well-known port answers.

@@ -1,5 +1,5 @@
-// The user-space flow table: merges additive deltas into bidirectional flow records (RFC 5103), ends records by
-// active and idle timeout (RFC 7011), and writes them out as columns. One thread owns it.
+// The user-space flow table: merges additive deltas into bidirectional flow records (RFC 5103), ends records
+// by active and idle timeout (RFC 7011), and writes them out as columns. One thread owns it.
 #ifndef TIDEGATE_FLOW_TABLE_H
 #define TIDEGATE_FLOW_TABLE_H
 
@@ -17,8 +17,8 @@ namespace tidegate
 
 // How 32-bit ticks of a source become nanoseconds of Unix time.
 struct ClockBase {
-	uint64_t now_ns;      // the source's clock at the time of the merge
-	int64_t unix_offset;  // Unix time minus the source's clock
+	uint64_t now_ns;     // the source's clock at the time of the merge
+	int64_t unix_offset; // Unix time minus the source's clock
 
 	// The full time of a tick that is at most 73 minutes old (a little in the future counts as now).
 	uint64_t Extend(uint32_t tick) const
@@ -38,8 +38,8 @@ enum class EndReason : uint8_t { Idle = 1, Active = 2, EndDetected = 3, Forced =
 struct FlowTableOptions {
 	uint64_t idle_ns;
 	uint64_t active_ns;
-	uint64_t grace_ns;    // how long a delta may wait in the source before it is merged
-	uint32_t max_flows;   // more are folded into per-prefix aggregates
+	uint64_t grace_ns;  // how long a delta may wait in the source before it is merged
+	uint32_t max_flows; // more are folded into per-prefix aggregates
 	uint32_t sampling_interval;
 };
 

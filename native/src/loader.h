@@ -23,10 +23,7 @@ struct BpfError {
 	std::string operation;
 	std::string log;
 
-	explicit operator bool() const
-	{
-		return error != 0;
-	}
+	explicit operator bool() const { return error != 0; }
 };
 
 // A failure of this thread's last operation, with what libbpf printed meanwhile.
@@ -81,39 +78,15 @@ class Loader
 	void Unpin();
 
 	// The maps of an earlier process were found and are used on, with their sizes.
-	bool adopted() const
-	{
-		return adopted_;
-	}
-	tg_user_state *user_state() const
-	{
-		return user_state_;
-	}
-	tg_reader_state *reader_state(uint32_t cpu) const
-	{
-		return &reader_states_[cpu];
-	}
+	bool adopted() const { return adopted_; }
+	tg_user_state *user_state() const { return user_state_; }
+	tg_reader_state *reader_state(uint32_t cpu) const { return &reader_states_[cpu]; }
 
-	uint32_t cpus() const
-	{
-		return cpus_;
-	}
-	uint32_t cache_entries() const
-	{
-		return entries_;
-	}
-	int ring_fd(uint32_t cpu) const
-	{
-		return rings_[cpu];
-	}
-	uint32_t armed_cpus() const
-	{
-		return armed_;
-	}
-	uint32_t ring_bytes() const
-	{
-		return ring_bytes_;
-	}
+	uint32_t cpus() const { return cpus_; }
+	uint32_t cache_entries() const { return entries_; }
+	int ring_fd(uint32_t cpu) const { return rings_[cpu]; }
+	uint32_t armed_cpus() const { return armed_; }
+	uint32_t ring_bytes() const { return ring_bytes_; }
 	tg_counters Counters() const; // summed over CPUs
 	tg_interface_counters InterfaceCounters(uint32_t ifindex) const;
 	uint64_t CacheResidentPackets() const; // counted entry by entry

@@ -29,7 +29,8 @@ inline std::string StringOption(const Napi::Object &options, const char *name)
 	return options.Get(name).As<Napi::String>().Utf8Value();
 }
 
-// The cache's settings: cacheEntries, exportTicks, secret (Uint32Array of 13), sizeLut (Uint8Array of 128), tunnels.
+// The cache's settings: cacheEntries, exportTicks, secret (Uint32Array of 13), sizeLut (Uint8Array of 128),
+// tunnels.
 inline tg_cache_settings CacheSettings(const Napi::Object &options)
 {
 	tg_cache_settings settings{};
@@ -58,8 +59,8 @@ inline FlowTableOptions TableOptions(const Napi::Object &options)
 	};
 }
 
-// The slabs are SharedArrayBuffers seen through Uint8Arrays: node-api has no call for a SharedArrayBuffer itself.
-// The references keep the memory alive for as long as the owner lives.
+// The slabs are SharedArrayBuffers seen through Uint8Arrays: node-api has no call for a SharedArrayBuffer
+// itself. The references keep the memory alive for as long as the owner lives.
 struct SlabSet {
 	std::vector<SlabMemory> memory;
 	std::vector<Napi::ObjectReference> references;
@@ -95,8 +96,8 @@ class EventSink
 	void Post(int32_t event)
 	{
 		auto call = [](Napi::Env env, Napi::Function callback, void *data) {
-			callback.Call({Napi::Number::New(env, static_cast<double>(
-								  static_cast<int32_t>(reinterpret_cast<intptr_t>(data))))});
+			callback.Call({Napi::Number::New(env, static_cast<double>(static_cast<int32_t>(
+								  reinterpret_cast<intptr_t>(data))))});
 		};
 		function_.NonBlockingCall(reinterpret_cast<void *>(static_cast<intptr_t>(event)), call);
 	}

@@ -55,7 +55,8 @@ class Replay : public Napi::ObjectWrap<Replay>
 	      writer_(slabs_.memory, U32Option(info[0].As<Napi::Object>(), "slabRows"),
 		      [this](uint32_t slab) { events_.Post(static_cast<int32_t>(slab)); }),
 	      table_(TableOptions(info[0].As<Napi::Object>()), writer_),
-	      meter_(CacheSettings(info[0].As<Napi::Object>()), U32Option(info[0].As<Napi::Object>(), "idleTicks"), table_)
+	      meter_(CacheSettings(info[0].As<Napi::Object>()),
+		     U32Option(info[0].As<Napi::Object>(), "idleTicks"), table_)
 	{
 	}
 
@@ -84,7 +85,8 @@ class Replay : public Napi::ObjectWrap<Replay>
 		return result;
 	}
 
-	// files() -> [{path, packets, damage, damageOffset}], `damage` empty for a sound file. After kEventDone.
+	// files() -> [{path, packets, damage, damageOffset}], `damage` empty for a sound file. After
+	// kEventDone.
 	Napi::Value Files(const Napi::CallbackInfo &info)
 	{
 		std::lock_guard lock(mutex_);
@@ -102,7 +104,8 @@ class Replay : public Napi::ObjectWrap<Replay>
 		return result;
 	}
 
-	// Waits until a record could be written, so that a slow consumer slows the reading and costs no detail.
+	// Waits until a record could be written, so that a slow consumer slows the reading and costs no
+	// detail.
 	bool WaitForRoom(std::unique_lock<std::mutex> &lock)
 	{
 		while (!stop_.load()) {
@@ -127,8 +130,8 @@ class Replay : public Napi::ObjectWrap<Replay>
 			return;
 		}
 		while (!stop_.load(std::memory_order_relaxed) && reader.Next(&packet)) {
-			meter_.Packet(packet.data, packet.captured, packet.original, packet.time_ns, packet.link_type,
-				      packet.interface);
+			meter_.Packet(packet.data, packet.captured, packet.original, packet.time_ns,
+				      packet.link_type, packet.interface);
 			if (++result.packets % kCheckEvery == 0) {
 				lock.unlock();
 				lock.lock();

@@ -36,21 +36,12 @@ class RingReader
 	// Records that the kernel numbered but could not store, as seen from the numbers of those that
 	// arrived.
 	// Packets and octets that were ever committed, by earlier processes too. Needs a state.
-	uint64_t committed_packets() const
-	{
-		return packets_;
-	}
-	uint64_t committed_octets() const
-	{
-		return octets_;
-	}
+	uint64_t committed_packets() const { return packets_; }
+	uint64_t committed_octets() const { return octets_; }
 
 	// Records that the kernel numbered but could not store, as seen from the numbers of those that
 	// arrived.
-	uint64_t missing_records() const
-	{
-		return missing_;
-	}
+	uint64_t missing_records() const { return missing_; }
 
       private:
 	const uint32_t *HeaderAt(uint64_t position) const;

@@ -22,7 +22,8 @@ struct SlabMemory {
 	size_t bytes;
 };
 
-// Where each column begins in a slab of `capacity` rows; the same rule as slabLayout() in src/flow/columns.ts.
+// Where each column begins in a slab of `capacity` rows; the same rule as slabLayout() in
+// src/flow/columns.ts.
 class SlabLayout
 {
       public:
@@ -37,8 +38,8 @@ class SlabLayout
 	std::array<size_t, kColumnCount> offsets_;
 };
 
-// Fills one slab after another. A slab is handed over by number when it is full or when Flush() is called, and
-// comes back when its state word is 0. One thread writes.
+// Fills one slab after another. A slab is handed over by number when it is full or when Flush() is called,
+// and comes back when its state word is 0. One thread writes.
 class SlabWriter
 {
       public:

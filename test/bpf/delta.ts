@@ -122,6 +122,10 @@ export class Delta {
     for (const name of Object.keys(DELTA_LAYOUT) as (keyof typeof DELTA_LAYOUT)[])
       if (name !== 'key' && name !== 'tag' && name !== 'cpu') facts[name] = this.numbers(name);
     const payloads = this.number('payload_count');
+    // Times mean something only where there were packets.
+    const packets = this.numbers('packets');
+    for (const name of ['first_tick', 'last_tick'] as const)
+      facts[name] = this.numbers(name).map((tick, d) => (packets[d]! > 0 ? tick : undefined));
     facts.first_payload = this.numbers('first_payload').slice(0, payloads);
     return facts;
   }
