@@ -182,7 +182,8 @@ void PcapReader::ReadInterface(size_t body, size_t length)
 		} else if (code == kOptionTsOffset && bytes >= 8) {
 			uint64_t low = U32(at + 4), high = U32(at + 8);
 
-			interface.offset_seconds = static_cast<int64_t>(swapped_ ? low << 32 | high : high << 32 | low);
+			interface.offset_seconds =
+			    static_cast<int64_t>(swapped_ ? low << 32 | high : high << 32 | low);
 		}
 		at += 4 + (bytes + 3u) / 4 * 4;
 		if (at > end)
@@ -191,8 +192,8 @@ void PcapReader::ReadInterface(size_t body, size_t length)
 	interfaces_.push_back(interface);
 }
 
-bool PcapReader::FillPacket(CapturedPacket *packet, size_t data, size_t limit, uint32_t interface, uint64_t timestamp,
-			    uint32_t captured, uint32_t original)
+bool PcapReader::FillPacket(CapturedPacket *packet, size_t data, size_t limit, uint32_t interface,
+			    uint64_t timestamp, uint32_t captured, uint32_t original)
 {
 	if (interface >= interfaces_.size())
 		return Damage("packet of an interface that was not described", at_);
@@ -201,9 +202,9 @@ bool PcapReader::FillPacket(CapturedPacket *packet, size_t data, size_t limit, u
 	const Interface &on = interfaces_[interface];
 	uint64_t seconds = timestamp / on.units_per_second, rest = timestamp % on.units_per_second;
 
-	packet->time_ns = static_cast<uint64_t>(static_cast<int64_t>(seconds) + on.offset_seconds) * 1000000000ull +
-			  static_cast<uint64_t>(static_cast<unsigned __int128>(rest) * 1000000000u /
-						on.units_per_second);
+	packet->time_ns =
+	    static_cast<uint64_t>(static_cast<int64_t>(seconds) + on.offset_seconds) * 1000000000ull +
+	    static_cast<uint64_t>(static_cast<unsigned __int128>(rest) * 1000000000u / on.units_per_second);
 	packet->data = file_ + data;
 	packet->captured = captured;
 	packet->original = std::max(original, captured);

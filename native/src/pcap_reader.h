@@ -28,7 +28,8 @@ class PcapReader
 	PcapReader(const PcapReader &) = delete;
 	PcapReader &operator=(const PcapReader &) = delete;
 
-	// Maps the file. Returns 0 or an errno; a file of another format is reported by Next() as damage at offset 0.
+	// Maps the file. Returns 0 or an errno; a file of another format is reported by Next() as damage at
+	// offset 0.
 	int Open(const std::string &path);
 
 	// The next packet. False at the end of the file or at the damage.
@@ -51,8 +52,8 @@ class PcapReader
 	bool NextBlock(CapturedPacket *packet);
 	bool ReadSection(size_t body, size_t length);
 	void ReadInterface(size_t body, size_t length);
-	bool FillPacket(CapturedPacket *packet, size_t data, size_t limit, uint32_t interface, uint64_t timestamp,
-			uint32_t captured, uint32_t original);
+	bool FillPacket(CapturedPacket *packet, size_t data, size_t limit, uint32_t interface,
+			uint64_t timestamp, uint32_t captured, uint32_t original);
 	uint16_t U16(size_t offset) const;
 	uint32_t U32(size_t offset) const;
 

@@ -84,7 +84,8 @@ void ParseFrame(const tg_frame &frame, uint32_t link_type, tg_packet *packet)
 		break;
 	case kNull:
 	case kLoop:
-		// A four-octet address family, in the byte order of the machine that captured; the version tells.
+		// A four-octet address family, in the byte order of the machine that captured; the version
+		// tells.
 		offset = 4;
 		ethertype = readable > 4 ? VersionType(p[4]) : 0;
 		break;
@@ -126,7 +127,10 @@ void ParseFrame(const tg_frame &frame, uint32_t link_type, tg_packet *packet)
 
 struct FragmentKey {
 	uint8_t bytes[40];
-	bool operator==(const FragmentKey &other) const { return !std::memcmp(bytes, other.bytes, sizeof(bytes)); }
+	bool operator==(const FragmentKey &other) const
+	{
+		return !std::memcmp(bytes, other.bytes, sizeof(bytes));
+	}
 };
 
 struct FragmentHash {
@@ -169,7 +173,8 @@ void UserMeter::DrainDeltas()
 void UserMeter::FlushCache()
 {
 	for (uint32_t i = 0; i <= settings_.mask; i++) {
-		tg_sweep(&cache_->cache, i, static_cast<uint32_t>(now_ns_ >> TG_TICK_SHIFT), 0, 0, &counters_);
+		tg_sweep(&cache_->cache, i, static_cast<uint32_t>(now_ns_ >> TG_TICK_SHIFT), 0, 0,
+			 &counters_);
 		if (cache_->cache.count >= kDeltaBatch)
 			DrainDeltas();
 	}
@@ -205,8 +210,8 @@ void UserMeter::AdvanceTo(uint64_t time_ns)
 	table_.Advance(clock());
 }
 
-void UserMeter::Packet(const uint8_t *data, uint32_t captured, uint32_t original, uint64_t time_ns, uint32_t link_type,
-		       uint32_t interface)
+void UserMeter::Packet(const uint8_t *data, uint32_t captured, uint32_t original, uint64_t time_ns,
+		       uint32_t link_type, uint32_t interface)
 {
 	tg_frame frame = {data, data + captured, original};
 	tg_packet packet;
@@ -224,7 +229,8 @@ void UserMeter::Packet(const uint8_t *data, uint32_t captured, uint32_t original
 			// Bounded like the kernel's table; which one is forgotten matters little.
 			if (cache_->fragments.size() >= 4096)
 				cache_->fragments.erase(cache_->fragments.begin());
-			cache_->fragments[key] = static_cast<uint32_t>(packet.key.lower_port) << 16 | packet.key.upper_port;
+			cache_->fragments[key] =
+			    static_cast<uint32_t>(packet.key.lower_port) << 16 | packet.key.upper_port;
 		} else if (auto ports = cache_->fragments.find(key); ports != cache_->fragments.end()) {
 			packet.key.lower_port = static_cast<uint16_t>(ports->second >> 16);
 			packet.key.upper_port = static_cast<uint16_t>(ports->second);
@@ -233,8 +239,8 @@ void UserMeter::Packet(const uint8_t *data, uint32_t captured, uint32_t original
 		}
 	}
 	tg_count_packet(&counters_, &packet);
-	tg_cache_update(&cache_->cache, &packet, static_cast<uint32_t>(now_ns_ >> TG_TICK_SHIFT), interface, &settings_,
-			&counters_);
+	tg_cache_update(&cache_->cache, &packet, static_cast<uint32_t>(now_ns_ >> TG_TICK_SHIFT), interface,
+			&settings_, &counters_);
 	if (cache_->cache.count >= kDeltaBatch)
 		DrainDeltas();
 }

@@ -18,8 +18,8 @@ class UserMeter
 	~UserMeter();
 
 	// One packet as it lay in a capture: `link_type` is a LINKTYPE_* number. Times may go backwards.
-	void Packet(const uint8_t *data, uint32_t captured, uint32_t original, uint64_t time_ns, uint32_t link_type,
-		    uint32_t interface);
+	void Packet(const uint8_t *data, uint32_t captured, uint32_t original, uint64_t time_ns,
+		    uint32_t link_type, uint32_t interface);
 
 	// Everything that the cache holds goes to the table.
 	void FlushCache();
