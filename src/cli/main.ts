@@ -70,6 +70,9 @@ async function main(): Promise<number> {
   }
 }
 
+// onnxruntime would report its use to its maker. A gateway tells nobody anything that it was not asked to tell. Set here,
+// in the main thread and before the library is loaded, because only this thread's environment is the process's.
+process.env.ORT_DISABLE_TELEMETRY = '1';
 const code = await main();
 // Pipes are flushed before the process ends; nothing else may hold it open.
 process.stdout.write('', () => process.exit(code));
