@@ -19,7 +19,7 @@ export const storeError = defineErrors({
   },
   TG_STORE_QUERY: {
     message: 'ClickHouse refused the query ({clickhouseCode}): {reason}',
-    hint: 'correct the SQL; docs/architecture.md names the tables',
+    hint: 'correct the SQL; docs/analytics.md describes the tables',
   },
   TG_STORE_SPOOL_FULL: {
     message: 'the spool {directory} is full ({bytes} bytes)',

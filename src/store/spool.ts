@@ -1,5 +1,6 @@
 import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { messageOf } from '../base/errors.js';
 import { storeError } from './errors.js';
@@ -27,7 +28,18 @@ export interface FrameFile {
 
 const MAGIC = 0x54474631; // "TGF1"
 const PREFIX_BYTES = 12;
+const CHECKSUM_PIECE = 4 << 20;
 const SUFFIX = '.frame';
+
+/** CRC-32 in pieces, with a turn of the event loop for others between them: a frame may have tens of megabytes. */
+async function checksum(bytes: Uint8Array, begin = 0): Promise<number> {
+  let crc = begin;
+  for (let at = 0; at < bytes.length; at += CHECKSUM_PIECE) {
+    if (at > 0) await turn();
+    crc = crc32(bytes.subarray(at, at + CHECKSUM_PIECE), crc);
+  }
+  return crc;
+}
 
 /**
  * A directory of frames, one file each: magic, CRC-32 of all that follows, header length, header as JSON, block.
@@ -66,7 +78,7 @@ export class Spool {
     const prefix = Buffer.alloc(PREFIX_BYTES);
     prefix.writeUInt32LE(MAGIC, 0);
     prefix.writeUInt32LE(json.length, 8);
-    prefix.writeUInt32LE(crc32(block, crc32(json, crc32(prefix.subarray(8)))), 4);
+    prefix.writeUInt32LE(await checksum(block, crc32(json, crc32(prefix.subarray(8)))), 4);
     this.#sequence += 1;
     // Time first, so that frames of successive processes sort in the order in which they were written.
     const name = `${String(Date.now()).padStart(15, '0')}-${process.pid}-${String(this.#sequence).padStart(9, '0')}${SUFFIX}`;
@@ -102,7 +114,8 @@ export class Spool {
       throw error;
     }
     if (bytes.length < PREFIX_BYTES || bytes.readUInt32LE(0) !== MAGIC) return { damage: 'not a frame' };
-    if (crc32(bytes.subarray(8)) !== bytes.readUInt32LE(4)) return { damage: 'checksum does not match' };
+    if ((await checksum(bytes.subarray(8))) !== bytes.readUInt32LE(4))
+      return { damage: 'checksum does not match' };
     const headerEnd = PREFIX_BYTES + bytes.readUInt32LE(8);
     const header = JSON.parse(bytes.toString('utf8', PREFIX_BYTES, headerEnd)) as FrameHeader;
     return { header, block: bytes.subarray(headerEnd) };

@@ -32,6 +32,10 @@ async function storeBench(context: CliContext, output: OutputFormat): Promise<vo
   }
   const figures: readonly (readonly [string, string])[] = [
     ['records inserted a second', String(result.insert.rowsPerSecond)],
+    [
+      'CPU a record, engine / writer, us',
+      `${result.insert.engineCpuMicrosPerRow} / ${result.insert.writerCpuMicrosPerRow}`,
+    ],
     ['longest pause of the event loop, ms', String(result.insert.loopMaxMs)],
     ['octets a record in the spool / on disk', `${result.insert.bytesPerRow} / ${result.diskBytesPerRow}`],
     [`top talkers of 1 h in ${result.rows} records, ms`, String(result.queries.topTalkers1hMs)],

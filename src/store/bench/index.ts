@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -21,12 +21,19 @@ export interface StoreBenchOptions {
   readonly progress?: (what: string) => void;
 }
 
+export interface InsertFigures {
+  readonly rowsPerSecond: number;
+  readonly loopMaxMs: number;
+  /** Of the spooled block. */
+  readonly bytesPerRow: number;
+  /** CPU time of the engine, user and system, merges that ran meanwhile included: steadier than rows a second on a busy machine. */
+  readonly engineCpuMicrosPerRow: number;
+  /** CPU time of the process that encodes, spools and sends. */
+  readonly writerCpuMicrosPerRow: number;
+}
+
 export interface StoreBenchResult {
-  readonly insert: {
-    readonly rowsPerSecond: number;
-    readonly loopMaxMs: number;
-    readonly bytesPerRow: number;
-  };
+  readonly insert: InsertFigures;
   /** Medians of repeated queries, warm, in ms. */
   readonly queries: {
     readonly topTalkers1hMs: number;
@@ -46,6 +53,15 @@ const SEARCH_CHUNK = 250_000;
 const median = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
+const round = (value: number): number => Math.round(value * 10) / 10;
+
+/** User and system time of the engine's process; the kernel counts it in hundredths of a second. */
+function engineCpuMs(store: Store): number {
+  const stat = readFileSync(`/proc/${store.enginePid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
 /** Milliseconds of a query, the middle one of several after one that warms up. */
 async function time(store: Store, sql: string): Promise<number> {
   await store.reader.query(sql, { timeoutMs: 120_000 });
@@ -59,10 +75,7 @@ async function time(store: Store, sql: string): Promise<number> {
 }
 
 /** From column batch to committed row: encoded in threads, spooled, inserted, with all rollups. */
-async function benchInsert(
-  store: Store,
-  rows: number,
-): Promise<{ rowsPerSecond: number; loopMaxMs: number; bytesPerRow: number }> {
+async function benchInsert(store: Store, rows: number): Promise<InsertFigures> {
   const pool = new Piscina<SharedArrayBuffer, Uint8Array>({
     filename: workerFile(import.meta.url, './encode-worker'),
     maxThreads: 1,
@@ -78,6 +91,8 @@ async function benchInsert(
   await store.writer.drain(60_000);
   const loop = monitorEventLoopDelay({ resolution: 1 });
   loop.enable();
+  const engineBefore = engineCpuMs(store);
+  const ownBefore = process.cpuUsage();
   const begin = performance.now();
   let bytes = 0;
   const count = Math.max(1, Math.round(rows / BATCH_ROWS));
@@ -85,11 +100,15 @@ async function benchInsert(
   await store.writer.drain(600_000);
   const seconds = (performance.now() - begin) / 1000;
   loop.disable();
+  const own = process.cpuUsage(ownBefore);
+  const engine = engineCpuMs(store) - engineBefore;
   await pool.destroy();
   return {
     rowsPerSecond: Math.round((count * BATCH_ROWS) / seconds),
     loopMaxMs: Math.round(loop.max / 1e5) / 10,
     bytesPerRow: Math.round(bytes / (count * BATCH_ROWS)),
+    engineCpuMicrosPerRow: round((engine * 1000) / (count * BATCH_ROWS)),
+    writerCpuMicrosPerRow: round((own.user + own.system) / (count * BATCH_ROWS)),
   };
 }
 
@@ -153,7 +172,6 @@ export async function benchStore(options: StoreBenchOptions): Promise<StoreBench
       store,
       `SELECT referenceId, workloadId FROM reference_fingerprints ORDER BY cosineDistance(fingerprint, CAST([${wanted.join(',')}], 'Array(Float32)')) LIMIT 10`,
     );
-    const round = (value: number): number => Math.round(value * 10) / 10;
     return {
       insert,
       queries: {
