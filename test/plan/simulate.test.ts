@@ -151,7 +151,7 @@ describe('a series file', () => {
     });
     const silent = { ...syntheticSeries(10), values: new Float64Array(10 * DAY) };
     await expect(simulate(silent, assumptionsSchema.parse({}))).rejects.toMatchObject({
-      code: 'TG_PLAN_SERIES_EMPTY',
+      code: 'TG_PLAN_SERIES_SILENT',
     });
   });
 });

@@ -46,7 +46,7 @@ export class StepSums {
 }
 
 /** Part of the allowed violations that a level may have used on paper: the future is never quite the past. */
-const PAPER_SHARE = 0.6;
+const PAPER_SHARE = 0.4;
 /** Days over which the schedule in force must not use up more than its allowance. */
 const OWN_DAYS = 12;
 /** A level must have been at least this much cheaper than the reactive rule to replace it. */

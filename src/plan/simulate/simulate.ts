@@ -79,7 +79,7 @@ async function oracleOf(world: World): Promise<Int32Array> {
  * Replays a real demand through every policy, decisions every step, lead time, hold and start cost alike; only the
  * oracle sees the future. Static policies are sized on the history before the test.
  *
- * @throws TG_PLAN_SERIES_SHORT, TG_PLAN_SERIES_EMPTY
+ * @throws TG_PLAN_SERIES_SHORT, TG_PLAN_SERIES_SILENT
  */
 export async function simulate(series: Series, assumptions: Assumptions): Promise<Simulation> {
   const world = worldOf(series, assumptions);

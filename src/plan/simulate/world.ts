@@ -7,7 +7,7 @@ const fail = defineErrors({
     hint: 'give at least 4 days; 40 days or more make the figures mean something',
     exitCode: 2,
   },
-  TG_PLAN_SERIES_EMPTY: {
+  TG_PLAN_SERIES_SILENT: {
     message: 'the series carries no demand: {reason}',
     hint: 'name the right column with --value-column',
     exitCode: 2,
@@ -47,7 +47,7 @@ export function quantileOf(values: Float64Array, q: number): number {
   return sorted[low]! + (at - low) * (sorted[high]! - sorted[low]!);
 }
 
-/** @throws TG_PLAN_SERIES_SHORT, TG_PLAN_SERIES_EMPTY */
+/** @throws TG_PLAN_SERIES_SHORT, TG_PLAN_SERIES_SILENT */
 export function worldOf(
   series: { readonly startMs: number; readonly stepMs: number; readonly values: Float64Array },
   assumptions: Assumptions,
@@ -58,7 +58,7 @@ export function worldOf(
   if (days < 4) throw fail('TG_PLAN_SERIES_SHORT', { days: days.toFixed(1), stepSeconds: stepMs / 1000 });
   const p99 = quantileOf(values, 0.99);
   const scale = assumptions.scaleP99Bps > 0 ? assumptions.scaleP99Bps / p99 : 1;
-  if (!(p99 > 0)) throw fail('TG_PLAN_SERIES_EMPTY', { reason: 'its 99th percentile is 0' });
+  if (!(p99 > 0)) throw fail('TG_PLAN_SERIES_SILENT', { reason: 'its 99th percentile is 0' });
   const demandBps = values.map((value) => value * scale);
   // At least half of a short series stays history.
   const testSteps = Math.min(Math.round(assumptions.testMs / stepMs), Math.floor(values.length / 2));
