@@ -94,7 +94,7 @@ export function register(program: Command, context: CliContext): void {
     .addOption(
       new Option('--supervision <kind>', 'what to learn from')
         .choices(['labels', 'labels+weak', 'weak'])
-        .default('labels'),
+        .default('labels+weak'),
     )
     .option('--seed <n>', 'of folds and training', integer(0), 0)
     .option('--steps <n>', 'training steps', integer(1))

@@ -46,9 +46,9 @@ const POOLED_RATE = 2e-3;
 const POOLED_SCALE: Readonly<Record<string, number>> = {
   hops: 0,
   payloadShape: 0,
-  payloadAt: 0.15,
-  payloadBag: 0.15,
-  stackExact: 0.15,
+  payloadAt: 0.3,
+  payloadBag: 0.3,
+  stackExact: 0.3,
 };
 
 const columnsOf = (schema: FeatureSchema, part: 'port' | 'bytes'): readonly [number, number] => {
