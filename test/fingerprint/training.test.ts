@@ -12,7 +12,7 @@ import { clusterScores, scores } from '../../src/fingerprint/training/metrics.js
 import { averageLinkage, nearestLabels } from '../../src/fingerprint/training/neighbours.js';
 import type { Matrix } from '../../src/fingerprint/training/normalisation.js';
 import { Random } from '../../src/fingerprint/training/random.js';
-import { adoptModel } from '../../src/fingerprint/training/train.js';
+import { adoptModel, trainInWorker } from '../../src/fingerprint/training/train.js';
 import { makeBatch, type ServiceKind, serviceFlow } from './support/batch.js';
 
 const KINDS: readonly ServiceKind[] = ['backup', 'api', 'streaming', 'dns', 'batch'];
@@ -97,6 +97,25 @@ describe('training', () => {
       await losses(new Int32Array(set.labels.length).fill(-1), 0),
     ])
       expect(seen.at(-1)!).toBeLessThan(seen[0]!);
+  });
+});
+
+describe('training in a worker', () => {
+  it('hands errors over whole', async () => {
+    const request = {
+      captures: join(directory, 'nowhere'),
+      labels: 'none',
+      variant: 'port',
+      seed: 1,
+      steps: 10,
+      trainedOn: 'nothing',
+      useAll: false,
+    } as const;
+    await expect(trainInWorker(request, () => {})).rejects.toMatchObject({
+      name: 'TidegateError',
+      code: 'TG_FINGERPRINT_CAPTURES',
+      exitCode: 2,
+    });
   });
 });
 
