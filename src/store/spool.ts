@@ -26,10 +26,18 @@ export interface FrameFile {
   readonly bytes: number;
 }
 
+/** Frames that are sent as one, and the token that they share. Written before the first attempt. */
+export interface FrameGroup {
+  readonly token: string;
+  readonly frames: readonly string[];
+}
+
 const MAGIC = 0x54474631; // "TGF1"
 const PREFIX_BYTES = 12;
 const CHECKSUM_PIECE = 4 << 20;
 const SUFFIX = '.frame';
+const GROUP = '.group';
+const DONE = '.done';
 
 /** CRC-32 in pieces, with a turn of the event loop for others between them: a frame may have tens of megabytes. */
 async function checksum(bytes: Uint8Array, begin = 0): Promise<number> {
@@ -60,12 +68,14 @@ export class Spool {
     return join(this.directory, 'quarantine');
   }
 
-  /** Makes the directory and finds what an earlier process left, oldest first. */
+  /** Makes the directory, finishes what a crash cut off, and finds the frames that are left, oldest first. */
   async open(): Promise<FrameFile[]> {
     await mkdir(this.quarantine, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(this.directory)) {
+      if (name.endsWith('.new')) await this.remove(name);
+      if (name.endsWith(DONE)) await this.#removeAll((await this.#readGroup(name)).frames, name);
+    }
     const names = await readdir(this.directory);
-    for (const name of names)
-      if (name.endsWith('.new')) await rm(join(this.directory, name), { force: true });
     const left = names.filter((name) => name.endsWith(SUFFIX)).sort();
     return Promise.all(
       left.map(async (name) => ({ name, bytes: (await stat(join(this.directory, name))).size })),
@@ -129,6 +139,38 @@ export class Spool {
     } finally {
       await directory.close();
     }
+  }
+
+  /** Writes down that frames belong together; when it resolves that survives the process. Gives the group's name. */
+  async writeGroup(group: FrameGroup): Promise<string> {
+    const name = `${group.frames[0]!.slice(0, -SUFFIX.length)}${GROUP}`;
+    const path = join(this.directory, name);
+    await writeFile(`${path}.new`, JSON.stringify(group), { mode: 0o600, flush: this.#fsync });
+    await rename(`${path}.new`, path);
+    if (this.#fsync) await this.#syncDirectory();
+    return name;
+  }
+
+  /** Groups that an earlier process left and may have sent. */
+  async groups(): Promise<(FrameGroup & { readonly name: string })[]> {
+    const names = (await readdir(this.directory)).filter((name) => name.endsWith(GROUP)).sort();
+    return Promise.all(names.map(async (name) => ({ ...(await this.#readGroup(name)), name })));
+  }
+
+  async #readGroup(name: string): Promise<FrameGroup> {
+    return JSON.parse(await readFile(join(this.directory, name), 'utf8')) as FrameGroup;
+  }
+
+  /** Removes a group that is stored, frames and all; one step, however a crash cuts it. */
+  async removeGroup(name: string, frames: readonly string[]): Promise<void> {
+    const done = `${name.slice(0, -GROUP.length)}${DONE}`;
+    await rename(join(this.directory, name), join(this.directory, done));
+    await this.#removeAll(frames, done);
+  }
+
+  async #removeAll(frames: readonly string[], mark: string): Promise<void> {
+    for (const frame of frames) await this.remove(frame);
+    await this.remove(mark);
   }
 
   async remove(name: string): Promise<void> {

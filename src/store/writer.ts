@@ -7,7 +7,8 @@ import type { StoreClient } from './client.js';
 import { BLOCK_COLUMNS } from './native-block.js';
 import { NativeBlock } from './native-reader.js';
 import { halves, isPoison, NOTHING_REFUSED, type Refused, refusedOf } from './poison.js';
-import type { FrameFile, FrameHeader, Spool } from './spool.js';
+import { gather, type Shipment, type Waiting } from './shipment.js';
+import type { FrameHeader, Spool } from './spool.js';
 
 /** One encoded batch on its way to ClickHouse. */
 export interface FlowFrame {
@@ -41,10 +42,6 @@ export interface WriterOptions {
   readonly logger: Logger;
 }
 
-interface Waiting extends FrameFile {
-  readonly header: FrameHeader | undefined;
-}
-
 /** Left out of new frames while the spool is more than half full: most of a record's octets, none of its counters. */
 const LUXURIES: ReadonlySet<string> = new Set([
   'fingerprint',
@@ -57,14 +54,15 @@ const LUXURIES: ReadonlySet<string> = new Set([
 ]);
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 15_000;
-/** Frames sent at once: while ClickHouse works on one, the next is on its way. */
+/** Shipments under way at once: while ClickHouse works on one, the next is on its way. */
 const SENDERS = 2;
 const STOP_PATIENCE_MS = 5_000;
 
 /**
  * Write-ahead spool, then INSERT with a token of its own. A frame leaves the spool only after ClickHouse has
  * acknowledged it, and a frame that is sent twice is stored once, so neither a crash of ours nor one of the store
- * loses or doubles a record. What is given up when ClickHouse stays away, in this order, each step counted: from half
+ * loses or doubles a record. Small frames travel together, under a token and in a company that are written down before
+ * the first attempt and never change. What is given up when ClickHouse stays away, in this order, each step counted: from half
  * the limit on, new records lose their fingerprint and histograms; at the limit the oldest frame goes.
  */
 export class BatchWriter implements Component {
@@ -72,8 +70,11 @@ export class BatchWriter implements Component {
   readonly #queue: Waiting[] = [];
   readonly #idle: (() => void)[] = [];
   readonly #lost = new Map<string, { packets: number; octets: number }>();
-  /** Frames that are being sent right now. */
-  readonly #inFlight = new Set<Waiting>();
+  /** Shipments that were tried, or were left by an earlier process. */
+  readonly #again: Shipment[] = [];
+  readonly #inFlight = new Set<Shipment>();
+  /** Callers of drain: nothing lingers while there are any. */
+  #drainers = 0;
   readonly #sleepers: (() => void)[] = [];
   #loops: Promise<void>[] = [];
   #stopping = new AbortController();
@@ -96,13 +97,20 @@ export class BatchWriter implements Component {
   async start(): Promise<void> {
     this.#stopping = new AbortController();
     this.#hangUp = new AbortController();
+    const left = new Map<string, Waiting>();
     for (const file of await this.#options.spool.open()) {
-      this.#queue.push({ ...file, header: undefined });
+      left.set(file.name, { ...file, header: undefined, queuedMs: 0 });
       this.#spoolBytes += file.bytes;
     }
-    if (this.#queue.length > 0) {
+    for (const { name, token, frames } of await this.#options.spool.groups()) {
+      const files = frames.flatMap((frame) => left.get(frame) ?? []);
+      for (const frame of frames) left.delete(frame);
+      this.#again.push({ files, group: name, token });
+    }
+    this.#queue.push(...left.values());
+    if (this.#frames > 0) {
       this.#options.logger.info(
-        { frames: this.#queue.length },
+        { frames: this.#frames },
         'sending what an earlier process left in the spool',
       );
     }
@@ -138,7 +146,7 @@ export class BatchWriter implements Component {
     };
     await this.#makeRoom(block.length);
     const file = await this.#options.spool.write(header, block);
-    this.#queue.push({ ...file, header });
+    this.#queue.push({ ...file, header, queuedMs: performance.now() });
     this.#spoolBytes += file.bytes;
     this.#spooledPackets += frame.packets;
     this.#wake();
@@ -152,7 +160,10 @@ export class BatchWriter implements Component {
     });
     const abort = new AbortController();
     const late = sleep(timeoutMs, false, { signal: abort.signal }).catch(() => false);
+    this.#drainers += 1;
+    this.#wake();
     const result = await Promise.race([empty, late]);
+    this.#drainers -= 1;
     abort.abort();
     return result;
   }
@@ -202,34 +213,62 @@ export class BatchWriter implements Component {
   }
 
   get #frames(): number {
-    return this.#queue.length + this.#inFlight.size;
+    const count = (all: Iterable<Shipment>): number => {
+      let frames = 0;
+      for (const { files } of all) frames += files.length;
+      return frames;
+    };
+    return this.#queue.length + count(this.#again) + count(this.#inFlight);
   }
 
   #wake(): void {
     for (const wake of this.#sleepers.splice(0)) wake();
   }
 
+  /** What is to be sent next, or the ms until there may be something (`undefined`: when somebody appends). */
+  #next(): Shipment | number | undefined {
+    const again = this.#again.shift();
+    if (again !== undefined) return again;
+    if (this.#queue.length === 0) return undefined;
+    const found = gather(this.#queue, performance.now(), this.#drainers > 0);
+    return 'waitMs' in found ? found.waitMs : { files: this.#queue.splice(0, found.count) };
+  }
+
   async #send(): Promise<void> {
     const { signal } = this.#stopping;
     let retryMs = FIRST_RETRY_MS;
     while (!signal.aborted) {
-      const file = this.#queue.shift();
-      if (file === undefined) {
-        if (this.#inFlight.size === 0) for (const idle of this.#idle.splice(0)) idle();
+      const next = this.#next();
+      if (typeof next !== 'object') {
+        if (this.#frames === 0) for (const idle of this.#idle.splice(0)) idle();
         await new Promise<void>((resolve) => {
-          this.#sleepers.push(resolve);
+          const timer = next === undefined ? undefined : setTimeout(resolve, next);
+          this.#sleepers.push(() => {
+            clearTimeout(timer);
+            resolve();
+          });
         });
         continue;
       }
-      this.#inFlight.add(file);
+      let shipment = next;
+      this.#inFlight.add(shipment);
       try {
-        await this.#sendOne(file);
-        this.#inFlight.delete(file);
+        if (shipment.files.length > 1 && shipment.group === undefined) {
+          const joined = await this.#join(shipment);
+          this.#inFlight.delete(shipment);
+          this.#inFlight.add(joined);
+          shipment = joined;
+        }
+        await this.#ship(shipment);
+        this.#inFlight.delete(shipment);
         this.#reachable = true;
         retryMs = FIRST_RETRY_MS;
       } catch (error) {
-        this.#inFlight.delete(file);
-        this.#queue.unshift(file);
+        this.#inFlight.delete(shipment);
+        // Without a token of their own on disk (no room for it) the frames go alone.
+        if (shipment.files.length > 1 && shipment.group === undefined)
+          this.#again.push(...shipment.files.map((file) => ({ files: [file] })));
+        else this.#again.push(shipment);
         if (this.#reachable && !signal.aborted) {
           const code = error instanceof TidegateError ? error.code : 'TG_STORE_RETRY';
           this.#options.logger.warn(
@@ -244,25 +283,73 @@ export class BatchWriter implements Component {
     }
   }
 
-  async #sendOne(file: Waiting): Promise<void> {
+  /** Gives frames that travel together a token, on disk before anything is sent. */
+  async #join(shipment: Shipment): Promise<Shipment> {
+    this.#sequence += 1;
+    const token = `${this.#tokenBase}:g${this.#sequence}`;
+    const frames = shipment.files.map((file) => file.name);
+    return { ...shipment, token, group: await this.#options.spool.writeGroup({ token, frames }) };
+  }
+
+  async #ship({ files, group, token }: Shipment): Promise<void> {
     const { spool } = this.#options;
-    const frame = await spool.read(file.name);
-    if ('damage' in frame) {
-      await this.#giveUp(file, 'spool_damaged');
-      await spool.setAside(file.name, frame.damage);
-      return;
+    const whole: { file: Waiting; header: FrameHeader; block: Uint8Array }[] = [];
+    for (const file of [...files]) {
+      const frame = await spool.read(file.name);
+      if ('damage' in frame) {
+        // Once, whatever becomes of the others.
+        files.splice(files.indexOf(file), 1);
+        await this.#giveUp(file, 'spool_damaged');
+        await spool.setAside(file.name, frame.damage);
+      } else {
+        whole.push({ file, ...frame });
+      }
     }
-    const { header } = frame;
-    const refused = await this.#insert(file.name, header, frame.block, header.rows);
-    await spool.remove(file.name);
+    const refused: Refused[] = [];
+    if (token !== undefined) refused.push(...(await this.#insertTogether(whole, token)));
+    else {
+      for (const { file, header, block } of whole)
+        refused.push(await this.#insert(file.name, header, block, header.rows));
+    }
+    const names = whole.map(({ file }) => file.name);
+    if (group === undefined) for (const name of names) await spool.remove(name);
+    else await spool.removeGroup(group, names);
+    for (const [i, { file, header }] of whole.entries()) this.#account(file, header, refused[i]!);
+  }
+
+  /** One INSERT of several frames; what was refused of each. Refused as a whole, they go one by one. */
+  async #insertTogether(
+    frames: readonly { file: Waiting; header: FrameHeader; block: Uint8Array }[],
+    token: string,
+  ): Promise<Refused[]> {
+    const first = frames[0];
+    if (first === undefined) return [];
+    try {
+      const { table, columns } = first.header;
+      const block = Buffer.concat(frames.map((frame) => frame.block));
+      const { signal } = this.#hangUp;
+      await this.#options.client.insertBlock(table, columns, block, token, { signal });
+      return frames.map(() => NOTHING_REFUSED);
+    } catch (error) {
+      if (!isPoison(error)) throw error;
+      const refused: Refused[] = [];
+      for (const [i, { file, header, block }] of frames.entries()) {
+        const own = { ...header, token: `${token}:${i}` };
+        refused.push(await this.#insert(file.name, own, block, header.rows));
+      }
+      return refused;
+    }
+  }
+
+  #account(file: Waiting, header: FrameHeader, refused: Refused): void {
     this.#spoolBytes -= file.bytes;
     if (file.header === undefined) {
       this.#recoveredRecords += header.rows - refused.rows;
-    } else {
-      this.#storedPackets += header.packets - refused.packets;
-      this.#storedRecords += header.rows - refused.rows;
-      if (refused.rows > 0) this.#count('refused', refused.packets, refused.octets);
+      return;
     }
+    this.#storedPackets += header.packets - refused.packets;
+    this.#storedRecords += header.rows - refused.rows;
+    if (refused.rows > 0) this.#count('refused', refused.packets, refused.octets);
   }
 
   /**

@@ -21,8 +21,11 @@ async function runAndKill(first: number, frames: number, engineToo: boolean): Pr
     if (word === 'engine') engine = Number(value);
     if (word === 'appended') last = Number(value);
     if (word === 'appended' && last === first + frames - 1) {
-      if (engineToo) process.kill(engine, 'SIGKILL');
-      child.kill('SIGKILL');
+      // Anywhere in what it does next.
+      setTimeout(() => {
+        if (engineToo) process.kill(engine, 'SIGKILL');
+        child.kill('SIGKILL');
+      }, Math.random() * 300);
     }
   }
   return last;
@@ -33,7 +36,8 @@ test('kill -9 of the writing process, alone or with its engine: what was promise
   const promised: number[] = [];
   for (const [frames, engineToo] of [
     [3, false],
-    [25, true],
+    [40, true],
+    [90, false],
   ] as const) {
     const last = await runAndKill(next, frames, engineToo);
     for (let frame = next; frame <= last; frame += 1) promised.push(frame);

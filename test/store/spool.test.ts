@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BatchWriter, Spool } from '../../src/store/index.js';
-import { encodeFlowBlock } from '../../src/store/native-block.js';
+import { BLOCK_COLUMNS, encodeFlowBlock } from '../../src/store/native-block.js';
 import type { FrameHeader } from '../../src/store/spool.js';
 import { links, logger, makeBatch } from './support.js';
 
@@ -74,7 +74,7 @@ describe('the spool', () => {
     away = false;
     expect(await writer.drain(10_000)).toBe(true);
     await writer.stop();
-    expect(sent).toHaveLength(2);
+    expect(sent.length).toBeGreaterThan(0);
     expect(writer.counters()).toMatchObject({
       spooledPackets: 30,
       storedPackets: 20,
@@ -87,7 +87,7 @@ describe('the spool', () => {
   test('a spool that fills up gives up luxuries first, then the oldest frames, and counts both', async () => {
     const block = encodeFlowBlock(makeBatch(50), { gateway: 'g', links });
     const tokens = new Set<string>();
-    const sizes: number[] = [];
+    const widths = new Set<number>();
     let away = true;
     const writer = new BatchWriter({
       spool,
@@ -95,12 +95,11 @@ describe('the spool', () => {
       spoolLimitBytes: block.length * 6,
       logger,
       client: {
-        insertBlock: async (_table, columns, bytes, token) => {
+        insertBlock: async (_table, columns, _bytes, token) => {
           if (away) throw new Error('away');
           expect(tokens.has(token)).toBe(false);
           tokens.add(token);
-          sizes.push(bytes.length);
-          expect(columns.length).toBeGreaterThan(50);
+          widths.add(columns.length);
         },
       },
     });
@@ -117,6 +116,66 @@ describe('the spool', () => {
     expect(lost.map((loss) => loss.reason)).toEqual(['spool_full']);
     expect(storedPackets + lost[0]!.packets).toBe(20 * 7);
     expect(thinnedRecords).toBeGreaterThan(50 * 10);
-    expect(Math.min(...sizes)).toBeLessThan(block.length / 2);
+    expect([...widths].some((width) => width < BLOCK_COLUMNS.length && width > 50)).toBe(true);
+  });
+
+  test('frames that were sent together are sent together again, octet for octet, also by the next process', async () => {
+    const own = new Spool(join(directory, 'together'), false);
+    const sent = new Map<string, Set<string>>();
+    const attempts: number[] = [];
+    let acknowledge = false;
+    const options = {
+      spool: own,
+      gateway: 'g',
+      spoolLimitBytes: 1e9,
+      logger,
+      client: {
+        insertBlock: async (
+          _table: string,
+          _columns: readonly string[],
+          bytes: Uint8Array,
+          token: string,
+        ) => {
+          sent.set(token, (sent.get(token) ?? new Set()).add(Buffer.from(bytes).toString('base64')));
+          attempts.push(bytes.length);
+          if (!acknowledge) throw new Error('no answer');
+        },
+      },
+    };
+    const first = new BatchWriter(options);
+    await first.start();
+    const block = encodeFlowBlock(makeBatch(2), { gateway: 'g', links });
+    for (let i = 0; i < 30; i += 1)
+      await first.append({ table: 'flows', block, rows: 2, packets: 1, octets: 1 });
+    expect(await first.drain(700)).toBe(false);
+    await first.stop();
+    expect(first.counters()).toMatchObject({ storedPackets: 0, spoolFrames: 30 });
+    expect(Math.max(...attempts)).toBeGreaterThan(block.length * 10);
+
+    const second = new BatchWriter(options);
+    await second.start();
+    acknowledge = true;
+    expect(await second.drain(20_000)).toBe(true);
+    await second.stop();
+    expect(second.counters()).toMatchObject({
+      recoveredRecords: 60,
+      spoolFrames: 0,
+      spoolBytes: 0,
+      lost: [],
+    });
+    for (const [token, contents] of sent) expect(contents.size, token).toBe(1);
+    expect(readdirSync(own.directory)).toEqual(['quarantine']);
+  });
+
+  test('a group that was stored before the crash is not sent again', async () => {
+    const own = new Spool(join(directory, 'done'), false);
+    await own.open();
+    const frames = [await own.write(HEADER, BLOCK), await own.write(HEADER, BLOCK)].map(({ name }) => name);
+    const group = await own.writeGroup({ token: 't', frames });
+    expect(await own.groups()).toEqual([{ name: group, token: 't', frames }]);
+    // What removeGroup does first; then the process is gone.
+    renameSync(join(own.directory, group), join(own.directory, group.replace('.group', '.done')));
+    expect(await own.open()).toEqual([]);
+    expect(await own.groups()).toEqual([]);
   });
 });
