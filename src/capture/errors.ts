@@ -21,6 +21,11 @@ export const fail = defineErrors({
     hint: 'see {log}; Linux 6.7 or newer with CONFIG_BPF_SYSCALL and CONFIG_BPF_JIT is needed',
     exitCode: 3,
   },
+  TG_CAPTURE_REALTIME: {
+    message: 'this kernel is fully preemptible (PREEMPT_RT)',
+    hint: 'use a standard kernel: the flow cache relies on bottom halves that exclude each other on a CPU',
+    exitCode: 3,
+  },
   TG_CAPTURE_KERNEL: {
     message: 'could not {operation} ({errno})',
     hint: 'see {log}; Linux 6.7 or newer is needed',

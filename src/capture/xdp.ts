@@ -54,6 +54,8 @@ const DEFAULTS = {
   batchMs: 250,
 } as const;
 
+/** Exists on PREEMPT_RT kernels only. */
+const REALTIME_MARK = '/sys/kernel/realtime';
 /** A timer wake-up is dear in virtual machines: few and large slices (docs/architecture.md). */
 const SWEEP_PERIOD_NS = 20e6;
 const SWEEP_SLICE = 512;
@@ -197,6 +199,7 @@ export class XdpSource implements FlowSource {
   #load(): NativeCapture {
     const objectPath = this.#options.objectPath ?? gatewayObjectPath();
     if (!existsSync(objectPath)) throw fail('TG_CAPTURE_OBJECT', { path: objectPath });
+    if (existsSync(REALTIME_MARK)) throw fail('TG_CAPTURE_REALTIME');
     const { options } = this.#prepared;
     const sweepNs = Math.ceil(options.cacheEntries / SWEEP_SLICE) * SWEEP_PERIOD_NS;
     try {

@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   query: () => import('./commands/query.js'),
   config: () => import('./commands/config.js'),
   bench: () => import('./commands/bench.js'),
+  detach: () => import('./commands/detach.js'),
 };
 
 const USAGE_EXIT = 2;

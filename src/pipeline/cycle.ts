@@ -210,6 +210,7 @@ export class PlanningCycle implements Component {
       hosts: settings.hosts,
       goals: settings.goals,
       expiresMs: nowMs + 2 * settings.everyMs,
+      forecastMs: first.createdMs,
     });
   }
 

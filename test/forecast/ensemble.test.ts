@@ -69,7 +69,7 @@ describe('the ensemble', () => {
         (values, horizonSteps) => {
           const forecast = forecastSeries(request(values, { horizonSteps, seasonSteps: [12] }), NOW);
           if (forecast.status === 'refused') return values.length < 4;
-          let previous = Float64Array.from({ length: horizonSteps }, () => 0);
+          let previous: Float64Array = new Float64Array(horizonSteps);
           for (const { values: path } of forecast.quantiles) {
             for (const [i, value] of path.entries()) {
               if (!Number.isFinite(value) || value < previous[i]!) return false;
