@@ -74,6 +74,8 @@ native: build/Release/tidegate.node
 
 build/Release/tidegate.node: binding.gyp $(NATIVE_SOURCES) $(wildcard bpf/*.h) | $(STAMPS)/npm
 	$(call say,addon)
+	@# A running gateway has the old file mapped: it keeps it, and the new one is another file.
+	@rm -f build/Release/tidegate.node build/Release/obj.target/tidegate.node
 	@$(BIN)/node-gyp --nodedir=$(NODE_DIR) configure $(if $(V),,--silent) >&2
 	@$(BIN)/node-gyp --nodedir=$(NODE_DIR) build -j 2 $(if $(V),,--silent) >&2
 	@touch $@
