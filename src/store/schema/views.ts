@@ -29,11 +29,15 @@ export const views: readonly SchemaStatement[] = [
   {
     kind: 'view',
     name: 'top_talkers',
+    // Addresses become words only after the few that matter are found.
     select: `SELECT gateway, ${address('sourceIPv6Address')} AS source, ${address('destinationIPv6Address')} AS destination,
-  destinationTransportPort AS port, protocolIdentifier AS protocol, any(workloadId) AS workloadId,
-  sum(octetsOut + octetsIn) AS octets, sum(packetsOut + packetsIn) AS packets, count() AS records
-FROM flows WHERE flowEndNanoseconds >= now64(9) - INTERVAL 1 HOUR
-GROUP BY gateway, sourceIPv6Address, destinationIPv6Address, port, protocol ORDER BY octets DESC`,
+  port, protocol, workloadId, octets, packets, records
+FROM (
+  SELECT gateway, sourceIPv6Address, destinationIPv6Address, destinationTransportPort AS port, protocolIdentifier AS protocol,
+    any(workloadId) AS workloadId, sum(octetsOut + octetsIn) AS octets, sum(packetsOut + packetsIn) AS packets, count() AS records
+  FROM flows WHERE flowEndNanoseconds >= now64(9) - INTERVAL 1 HOUR
+  GROUP BY gateway, sourceIPv6Address, destinationIPv6Address, port, protocol ORDER BY octets DESC LIMIT 1000
+) ORDER BY octets DESC`,
   },
   {
     kind: 'view',
