@@ -5,6 +5,7 @@ import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption } from '../options.js';
 import { toJson } from '../output.js';
 import { sparkline } from '../status-screen.js';
+import { registerBacktest } from './forecast-backtest.js';
 import { withStore } from './query.js';
 
 const fail = defineErrors({
@@ -80,6 +81,7 @@ export function renderForecast(forecast: StoredForecast): string {
 /** `tidegate forecast show [WORKLOAD]`: the newest forecasts of the running gateway. */
 export function register(program: Command, context: CliContext): void {
   const forecast = program.command('forecast').description('what workloads will need');
+  registerBacktest(forecast, context);
   forecast
     .command('show')
     .description('the newest forecast of each workload, with its bands and how good it has been')

@@ -1,0 +1,165 @@
+import { median } from '../members/simple.js';
+import { type ArOptions, iteratedAr } from './ar.js';
+import { doubleSeasonalHoltWinters } from './dshw.js';
+import {
+  analogs,
+  dailyLevelled,
+  dailyMean,
+  dailyMedian,
+  weekly,
+  weeklyLevelled,
+  weeklyShape,
+} from './profiles.js';
+
+const HOURS = 24;
+const LONG_DAYS = 28;
+const FINE_AR_DAYS = 14;
+const between = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, i) => from + i);
+const FULL = [
+  ...between(1, 12),
+  ...between(22, 26),
+  47,
+  48,
+  49,
+  72,
+  96,
+  120,
+  143,
+  144,
+  145,
+  ...between(166, 170),
+];
+const SHORT = [...between(1, 6), 12, ...between(22, 26), 47, 48, 49, 72];
+/** Below this many hours the lags of a week cannot be estimated. */
+const SHORT_HOURS = 400;
+
+const HOURLY_AR: Readonly<Record<string, ArOptions>> = {
+  arAl: { lags: FULL, difference: 0, lambda: 1, log: true },
+  arA: { lags: FULL, difference: 0, lambda: 1, log: false },
+  arB: { lags: [1, 2, 3, 24, 25, 26, 48, 49, 167, 168, 169, 170], difference: 0, lambda: 0.3, log: false },
+  arD24: { lags: FULL, difference: 24, lambda: 3, log: false },
+  arD168l: {
+    lags: [...between(1, 6), 12, ...between(23, 26), 48, 144, 168, 169],
+    difference: 168,
+    lambda: 3,
+    log: true,
+  },
+};
+
+/** Members for hourly values with a day and a week. */
+export function hourlyMembers(y: Float64Array, horizon: number): Map<string, Float64Array> {
+  const paths = new Map<string, Float64Array>();
+  const keep = (name: string, path: Float64Array | undefined): void => {
+    if (path?.every(Number.isFinite)) paths.set(name, path);
+  };
+  for (const [name, options] of Object.entries(HOURLY_AR)) {
+    const lags = y.length < SHORT_HOURS && options.lags.length > SHORT.length ? SHORT : options.lags;
+    keep(name, iteratedAr(y, horizon, { ...options, lags }));
+  }
+  keep('dshwl', doubleSeasonalHoltWinters(y, horizon, true));
+  keep('dshw', doubleSeasonalHoltWinters(y, horizon, false));
+  keep('knn7', analogs(y, HOURS, horizon, 7, 3, 0.8));
+  return paths;
+}
+
+/** Hour centres joined by lines, each hour's mean moved to the hourly forecast. */
+function refine(hourly: Float64Array, shape: Float64Array, factor: number): Float64Array {
+  const moves = hourly.map((value, j) => {
+    const part = shape.subarray(j * factor, (j + 1) * factor);
+    return part.length === 0 ? 0 : value - part.reduce((sum, v) => sum + v, 0) / part.length;
+  });
+  return shape.map((value, i) => {
+    const at = Math.min(moves.length - 1, Math.max(0, (i + 0.5) / factor - 0.5));
+    const low = Math.floor(at);
+    const high = Math.min(moves.length - 1, low + 1);
+    return value + moves[low]! + (moves[high]! - moves[low]!) * (at - low);
+  });
+}
+
+/**
+ * Every member's continuation of `y`. Paths are finite, clipped at 0 for non-negative series; members that need more
+ * history are absent. At fine steps the hourly members run on hourly means and are brought back to the steps.
+ *
+ * @param day steps of the shortest season
+ */
+export function memberPaths(y: Float64Array, day: number, horizon: number): Map<string, Float64Array> {
+  const n = y.length;
+  const paths = new Map<string, Float64Array>();
+  const nonNegative = y.every((value) => value >= 0);
+  const keep = (name: string, path: Float64Array | undefined): void => {
+    if (path === undefined || !path.every(Number.isFinite)) return;
+    paths.set(name, nonNegative ? path.map((value) => Math.max(0, value)) : path);
+  };
+  const fine = day >= 96;
+  const width = fine ? 1 : 0;
+  const recent = y.subarray(Math.max(0, n - LONG_DAYS * day));
+  if (n >= day)
+    keep(
+      'snd',
+      Float64Array.from({ length: horizon }, (_, i) => y[n - day + (i % day)]!),
+    );
+  if (n >= 7 * day)
+    keep(
+      'snw',
+      Float64Array.from({ length: horizon }, (_, i) => y[n - 7 * day + (i % (7 * day))]!),
+    );
+  const hour = Math.max(1, Math.round(day / HOURS));
+  for (const [name, steps] of [
+    ['l1h', hour],
+    ['l6h', 6 * hour],
+    ['l1d', day],
+    ['l7d', 7 * day],
+  ] as const) {
+    keep(name, new Float64Array(horizon).fill(median(y.subarray(Math.max(0, n - steps)))));
+  }
+  keep('pmed7', dailyMedian(recent, day, horizon, width));
+  if (fine) keep('pmed7s', dailyMedian(recent, day, horizon, 4));
+  keep('pew', dailyMean(recent, day, horizon));
+  keep('pew3s', dailyLevelled(recent, day, horizon, fine ? 4 : 0));
+  keep('pw', weekly(recent, day, horizon, false));
+  keep('pwlev', weeklyLevelled(recent, day, horizon, false));
+  keep('pwmed', weeklyLevelled(recent, day, horizon, true));
+  keep('pmult', weeklyShape(recent, day, horizon));
+  keep('knn2', analogs(recent, day, horizon, 2, 5, 0.5));
+  if (day % HOURS === 0) {
+    const factor = day / HOURS;
+    const hours = Math.floor(recent.length / factor);
+    const rolled = Float64Array.from({ length: hours }, (_, j) => {
+      const begin = recent.length - (hours - j) * factor;
+      let sum = 0;
+      for (let k = 0; k < factor; k += 1) sum += recent[begin + k]!;
+      return sum / factor;
+    });
+    const shape = factor > 1 ? dailyMedian(recent, day, horizon, 1) : undefined;
+    if (factor === 1 || shape !== undefined) {
+      for (const [name, path] of hourlyMembers(rolled, Math.ceil(horizon / factor)))
+        keep(name, shape === undefined ? path : refine(path, shape, factor));
+    }
+  }
+  if (day % HOURS !== 0 || fine) {
+    const lags = [
+      ...new Set([
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        9,
+        12,
+        18,
+        24,
+        36,
+        ...between(day - 2, day + 2),
+        ...between(2 * day - 1, 2 * day + 1),
+        3 * day,
+        ...between(7 * day - 1, 7 * day + 1),
+      ]),
+    ].sort((a, b) => a - b);
+    const window = y.subarray(Math.max(0, n - FINE_AR_DAYS * day));
+    keep('ar5', iteratedAr(window, horizon, { lags, difference: 0, lambda: 2, log: false }));
+    keep('ar5l', iteratedAr(window, horizon, { lags, difference: 0, lambda: 2, log: true }));
+  }
+  return paths;
+}
