@@ -92,7 +92,6 @@ export function memberPaths(y: Float64Array, day: number, horizon: number): Map<
     paths.set(name, nonNegative ? path.map((value) => Math.max(0, value)) : path);
   };
   const fine = day >= 96;
-  const width = fine ? 1 : 0;
   const recent = y.subarray(Math.max(0, n - LONG_DAYS * day));
   if (n >= day)
     keep(
@@ -113,15 +112,18 @@ export function memberPaths(y: Float64Array, day: number, horizon: number): Map<
   ] as const) {
     keep(name, new Float64Array(horizon).fill(median(y.subarray(Math.max(0, n - steps)))));
   }
-  keep('pmed7', dailyMedian(recent, day, horizon, width));
-  if (fine) keep('pmed7s', dailyMedian(recent, day, horizon, 4));
-  keep('pew', dailyMean(recent, day, horizon));
-  keep('pew3s', dailyLevelled(recent, day, horizon, fine ? 4 : 0));
+  // At fine steps the daily profiles and analogs only dilute the choice (measured).
+  const daily = !fine;
+  if (daily) {
+    keep('pmed7', dailyMedian(recent, day, horizon, 0));
+    keep('pew', dailyMean(recent, day, horizon));
+    keep('pew3s', dailyLevelled(recent, day, horizon, 0));
+    keep('knn2', analogs(recent, day, horizon, 2, 5, 0.5));
+  }
   keep('pw', weekly(recent, day, horizon, false));
   keep('pwlev', weeklyLevelled(recent, day, horizon, false));
   keep('pwmed', weeklyLevelled(recent, day, horizon, true));
   keep('pmult', weeklyShape(recent, day, horizon));
-  keep('knn2', analogs(recent, day, horizon, 2, 5, 0.5));
   if (day % HOURS === 0) {
     const factor = day / HOURS;
     const hours = Math.floor(recent.length / factor);
@@ -134,7 +136,7 @@ export function memberPaths(y: Float64Array, day: number, horizon: number): Map<
     const shape = factor > 1 ? dailyMedian(recent, day, horizon, 1) : undefined;
     if (factor === 1 || shape !== undefined) {
       for (const [name, path] of hourlyMembers(rolled, Math.ceil(horizon / factor)))
-        keep(name, shape === undefined ? path : refine(path, shape, factor));
+        if (daily || name !== 'knn7') keep(name, shape === undefined ? path : refine(path, shape, factor));
     }
   }
   if (day % HOURS !== 0 || fine) {
