@@ -81,3 +81,11 @@ export function fillFromPast(observed: Float64Array, season: number): Float64Arr
   }
   return filled;
 }
+
+/** Means over whole groups of `factor` steps; a group without any observation stays NaN. */
+export function coarsen(observed: Float64Array, factor: number): Float64Array {
+  return Float64Array.from({ length: Math.floor(observed.length / factor) }, (_, j) => {
+    const seen = observed.subarray(j * factor, (j + 1) * factor).filter((value) => !Number.isNaN(value));
+    return seen.length === 0 ? Number.NaN : seen.reduce((sum, value) => sum + value / seen.length, 0);
+  });
+}

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { backtestSeries } from '../../src/forecast/backtest.js';
-import { fillFromPast, parseSeries } from '../../src/forecast/read-series.js';
+import { coarsen, fillFromPast, parseSeries } from '../../src/forecast/read-series.js';
 import { iteratedAr } from '../../src/forecast/recipe/ar.js';
 import { bucketEnds } from '../../src/forecast/recipe/combine.js';
 import { forecastM4, m4Errors, owa } from '../../src/forecast/recipe/m4.js';
@@ -110,6 +110,11 @@ describe('reading a series', () => {
     const series = parseSeries(text, 'x.csv', 'when', 'load');
     expect(series.stepMs).toBe(3_600_000);
     expect([...series.observed]).toEqual([1, 7, 3, Number.NaN, 5]);
+  });
+
+  it('averages what was observed to longer steps', () => {
+    const fine = Float64Array.of(1, 3, Number.NaN, 4, Number.NaN, Number.NaN, 9);
+    expect([...coarsen(fine, 2)]).toEqual([2, 4, Number.NaN]);
   });
 
   it('names the columns that a file has', () => {

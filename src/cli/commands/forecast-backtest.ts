@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander';
 import { defineErrors, messageOf } from '../../base/errors.js';
 import { parseDurationMs } from '../../base/units.js';
 import { backtestSeries, type SeriesScore } from '../../forecast/backtest.js';
-import { parseSeries } from '../../forecast/read-series.js';
+import { coarsen, parseSeries } from '../../forecast/read-series.js';
 import { forecastM4, m4Errors, owa } from '../../forecast/recipe/m4.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption } from '../options.js';
@@ -29,6 +29,7 @@ interface Options {
   readonly valueColumn: string;
   readonly season: string;
   readonly horizon: string;
+  readonly step?: string;
   readonly models?: string;
   readonly m4?: readonly string[];
   readonly output: OutputFormat;
@@ -140,6 +141,7 @@ export function registerBacktest(forecast: Command, context: CliContext): void {
     .option('--value-column <name>', 'numbers; empty = not observed', 'value')
     .option('--season <length>', 'shortest season, steps (288) or a duration (1d)', '1d')
     .option('--horizon <length>', 'how far ahead, steps or a duration', '1d')
+    .option('--step <duration>', 'average to longer steps first, e.g. 1h')
     .option('--models <names>', 'only these members, separated by commas')
     .addOption(new Option('--m4 <files...>', 'TRAIN.csv TEST.csv, scored as in the M4 competition, hourly'))
     .addOption(outputOption(['table', 'json']))
@@ -153,11 +155,16 @@ export function registerBacktest(forecast: Command, context: CliContext): void {
         if (context.interactive)
           context.stderr.write(`\r${i + 1} / ${files.length} ${basename(file)}\u001b[K`);
         const series = parseSeries(read(file), file, options.timestampColumn, options.valueColumn);
+        const factor =
+          options.step === undefined
+            ? 1
+            : stepsOf('--step', `${parseDurationMs(options.step)}ms`, series.stepMs);
+        const stepMs = factor * series.stepMs;
         rows.push({
           file,
-          ...backtestSeries(series.observed, {
-            season: stepsOf('--season', options.season, series.stepMs),
-            horizon: stepsOf('--horizon', options.horizon, series.stepMs),
+          ...backtestSeries(factor === 1 ? series.observed : coarsen(series.observed, factor), {
+            season: stepsOf('--season', options.season, stepMs),
+            horizon: stepsOf('--horizon', options.horizon, stepMs),
             ...(options.models === undefined ? {} : { models: options.models.split(',') }),
           }),
         });
