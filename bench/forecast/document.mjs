@@ -96,7 +96,7 @@ tidegate forecast backtest FILE.csv --timestamp-column time --value-column value
 tidegate forecast backtest --m4 TRAIN.csv TEST.csv --output json
 \`\`\`
 
-\`--season\` and \`--horizon\` are steps (\`288\`) or durations (\`1d\`). Rows are sorted, the last of duplicates counts, gaps stay
+\`--step 1h\` averages to longer steps first. \`--season\` and \`--horizon\` are steps (\`288\`) or durations (\`1d\`). Rows are sorted, the last of duplicates counts, gaps stay
 unscored and are bridged from the past only. Too short a series, or values beyond 10^18, are refused by name.
 `,
 );
