@@ -7,7 +7,7 @@
 namespace tidegate
 {
 
-struct FlowTable::Entry {
+struct alignas(64) FlowTable::Entry {
 	tg_flow_key key;
 	uint64_t hash;
 	uint64_t flow_id;
@@ -17,7 +17,7 @@ struct FlowTable::Entry {
 	uint32_t size_bins[2][TG_SIZE_BINS], iat_bins[2][TG_IAT_BINS], flag_counts[2][TG_FLAG_COUNTS];
 	uint32_t ingress_ifindex[2];
 	uint32_t rtt_tick;
-	uint32_t wheel_next;
+	uint32_t wheel_next, wheel_epoch; // in the wheel while the epoch is the table's
 	int16_t first_payload[TG_FIRST_PAYLOADS];
 	uint16_t window_min[2], window_max[2], mss[2];
 	uint8_t ttl_min[2], ttl_max[2], window_scale[2], tos[2];
@@ -30,6 +30,30 @@ struct FlowTable::Entry {
 	int8_t source;	       // which side is the source: -1 undecided
 	uint8_t biflow;	       // biflowDirection of that decision
 	bool reset, aggregate, used;
+
+	// Makes a zeroed entry a flow that has no packet yet.
+	void StartFlow()
+	{
+		source = -1;
+		used = true;
+		StartRecord(0);
+	}
+
+	// Forgets the flow but its key and its place in the table: what comes next with this key is another
+	// flow.
+	void StartAnotherFlow()
+	{
+		flow_id = 0;
+		rtt_tick = 0;
+		last_ns[0] = last_ns[1] = 0;
+		mss[0] = mss[1] = 0;
+		window_scale[0] = window_scale[1] = 0;
+		std::memset(first_payload, 0, sizeof(first_payload));
+		std::memset(head, 0, sizeof(head));
+		payload_count = syn = fin = kernel_counts = biflow = 0;
+		reset = false;
+		StartFlow();
+	}
 
 	void StartRecord(uint64_t now_ns)
 	{

@@ -18,17 +18,26 @@ constexpr tg_u32 kSecret[TG_SECRET_WORDS] = {0x9e3779b9, 0x7f4a7c15, 0xf39cc060,
 					     0xf3a27251, 0xf86c6a11, 0xd0c18e95, 0x2767f0b1, 0x53d2722f,
 					     0x9d7a4c3b, 0xb5026f5b, 0xaa9d5d99};
 
-constexpr size_t kLookahead = 8;
+// How many records ahead of the merge a record's index line, and later its entry, are asked for: the cache
+// misses of so many records overlap.
+constexpr size_t kIndexAhead = 12, kEntryAhead = 6;
+constexpr size_t kLine = 64;
+
+constexpr int kSynBit = 1; // in flag_counts
 
 uint32_t TagOf(uint64_t hash)
 {
 	return static_cast<uint32_t>(hash >> 32);
 }
+
+uint64_t EarlierOf(const uint64_t *times)
+{
+	return !times[0] ? times[1] : !times[1] ? times[0] : std::min(times[0], times[1]);
+}
 } // namespace
 
 FlowTable::FlowTable(const FlowTableOptions &options, SlabWriter &writer)
-    : options_(options), writer_(writer), index_(1 << 14, 0), index_mask_(index_.size() - 1),
-      wheel_(kWheelSlots, kNone)
+    : options_(options), writer_(writer), index_(1 << 14), wheel_(kWheelSlots, kNone)
 {
 }
 
@@ -36,61 +45,34 @@ FlowTable::~FlowTable() = default;
 
 uint32_t FlowTable::Find(const tg_flow_key &key, uint64_t hash) const
 {
-	for (uint64_t at = hash & index_mask_; index_[at] != 0; at = (at + 1) & index_mask_) {
-		if (static_cast<uint32_t>(index_[at] >> 32) != TagOf(hash))
-			continue;
-		uint32_t index = static_cast<uint32_t>(index_[at]) - 1;
-
-		if (tg_key_equal(&At(index).key, &key))
-			return index;
-	}
-	return kNone;
-}
-
-void FlowTable::Grow()
-{
-	std::vector<uint64_t> old(index_.size() * 2, 0);
-
-	old.swap(index_);
-	index_mask_ = index_.size() - 1;
-	for (uint64_t cell : old) {
-		if (cell == 0)
-			continue;
-		uint64_t at = At(static_cast<uint32_t>(cell) - 1).hash & index_mask_;
-
-		while (index_[at] != 0)
-			at = (at + 1) & index_mask_;
-		index_[at] = cell;
-	}
+	return index_.Find(TagOf(hash), [&](uint32_t at) { return tg_key_equal(&At(at).key, &key); });
 }
 
 uint32_t FlowTable::Create(const tg_flow_key &key, uint64_t hash, bool aggregate)
 {
-	if (free_.empty()) {
-		uint32_t first = static_cast<uint32_t>(chunks_.size()) * kChunk;
+	uint32_t index;
 
-		chunks_.push_back(std::make_unique<Entry[]>(kChunk));
-		for (uint32_t i = kChunk; i-- > 0;)
-			free_.push_back(first + i);
+	if (index_.HalfFull())
+		index_.Grow();
+	if (!free_.empty()) {
+		index = free_.back();
+		free_.pop_back();
+	} else {
+		index = used_++;
+		if (index / kChunk >= chunks_.size())
+			chunks_.emplace_back(kChunk);
 	}
-	if ((counters_.flows_active + 1) * 2 > index_.size())
-		Grow();
-	uint32_t index = free_.back();
 	Entry &entry = At(index);
 
-	free_.pop_back();
-	entry = Entry{};
+	// Memory that was never used is zero already, and writing it twice costs a cache line each.
+	if (entry.hash != 0)
+		entry = Entry{};
 	entry.key = key;
 	entry.hash = hash;
-	entry.source = -1;
 	entry.aggregate = aggregate;
-	entry.used = true;
 	entry.wheel_next = kNone;
-	uint64_t at = hash & index_mask_;
-
-	while (index_[at] != 0)
-		at = (at + 1) & index_mask_;
-	index_[at] = static_cast<uint64_t>(TagOf(hash)) << 32 | (index + 1);
+	entry.StartFlow();
+	index_.Insert(TagOf(hash), index);
 	counters_.flows_active++;
 	counters_.flows_created++;
 	return index;
@@ -118,13 +100,14 @@ uint32_t FlowTable::FindOrFold(const tg_flow_key &key)
 			return Create(folded, hash, true);
 		}
 		keep = 0;
+		folded.vlan = folded.inner_vlan = folded.tunnel_kind = 0;
+		folded.tunnel_id = 0;
 	}
 	return kNone;
 }
 
-uint32_t FlowTable::FindOrCreate(const tg_flow_key &key)
+uint32_t FlowTable::FindOrCreate(const tg_flow_key &key, uint64_t hash)
 {
-	uint64_t hash = tg_hash(&key, kSecret);
 	uint32_t index = Find(key, hash);
 
 	if (index != kNone)
@@ -134,26 +117,36 @@ uint32_t FlowTable::FindOrCreate(const tg_flow_key &key)
 	return Create(key, hash, false);
 }
 
+void FlowTable::PrefetchEntry(uint64_t hash) const
+{
+	uint32_t index = index_.Find(TagOf(hash), [](uint32_t) { return true; });
+
+	if (index == kNone)
+		return;
+	const uint8_t *entry = reinterpret_cast<const uint8_t *>(&At(index));
+
+	for (size_t line = 0; line < sizeof(Entry); line += kLine)
+		__builtin_prefetch(entry + line, 1);
+}
+
 void FlowTable::Merge(const tg_delta *records, size_t count, const ClockBase &clock)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (i + kLookahead < count)
-			__builtin_prefetch(
-			    &index_[tg_hash(&records[i + kLookahead].key, kSecret) & index_mask_]);
-		uint32_t index = FindOrCreate(records[i].key);
-		Entry &entry = At(index);
-		bool fresh = entry.flow_id == 0;
+	uint64_t hashes[16];
 
-		MergeInto(entry, records[i], clock);
-		if (fresh) {
-			// Stable across this flow's records, different for a later flow with the same key.
-			entry.flow_id = (entry.hash ^ (entry.record_start_ns * 0x9e3779b97f4a7c15ull)) | 1;
-			Schedule(index, DueNs(entry));
+	static_assert(kIndexAhead < 16 && kEntryAhead < kIndexAhead);
+	for (size_t i = 0; i < count + kIndexAhead; i++) {
+		if (i < count) {
+			hashes[i % 16] = tg_hash(&records[i].key, kSecret);
+			index_.Prefetch(TagOf(hashes[i % 16]));
 		}
+		if (i >= kEntryAhead && i - kEntryAhead < count)
+			PrefetchEntry(hashes[(i - kEntryAhead) % 16]);
+		if (i >= kIndexAhead)
+			MergeOne(records[i - kIndexAhead], hashes[(i - kIndexAhead) % 16], clock);
 	}
 }
 
-void FlowTable::MergeInto(Entry &entry, const tg_delta &delta, const ClockBase &clock)
+void FlowTable::MergeOne(const tg_delta &delta, uint64_t hash, const ClockBase &clock)
 {
 	uint64_t first[2] = {0, 0};
 
@@ -161,58 +154,103 @@ void FlowTable::MergeInto(Entry &entry, const tg_delta &delta, const ClockBase &
 		if (delta.packets[d] != 0)
 			first[d] = clock.Extend(delta.first_tick[d]);
 	}
-	if (entry.Empty()) {
-		uint64_t start = !first[0] ? first[1] : !first[1] ? first[0] : std::min(first[0], first[1]);
+	counters_.merged_records++;
+	counters_.merged_packets += static_cast<uint64_t>(delta.packets[0]) + delta.packets[1];
+	counters_.merged_octets += static_cast<uint64_t>(delta.octets[0]) + delta.octets[1];
+	// An empty record only says that a flow left the source; nobody misses a flow that has left here too.
+	if (first[0] == 0 && first[1] == 0 && Find(delta.key, hash) == kNone)
+		return;
+	uint32_t index = FindOrCreate(delta.key, hash);
+	Entry &entry = At(index);
+	bool queued = entry.flow_id != 0;
 
+	if (queued && (first[0] | first[1]) != 0)
+		EndBefore(entry, delta, EarlierOf(first), clock);
+	bool fresh = entry.flow_id == 0;
+
+	MergeInto(entry, delta, first, clock);
+	// Stable across this flow's records, different for a later flow with the same key.
+	if (fresh)
+		entry.flow_id = (entry.hash ^ (entry.record_start_ns * 0x9e3779b97f4a7c15ull)) | 1;
+	if (!queued)
+		Schedule(index, DueNs(entry));
+}
+
+// What comes may be another record or another flow than what the entry holds, although no timer has noticed
+// yet: the times in the records decide, so that the same packets give the same records at any speed. Without
+// a free slab everything is merged instead, and nothing is lost.
+void FlowTable::EndBefore(Entry &entry, const tg_delta &delta, uint64_t start, const ClockBase &clock)
+{
+	uint64_t gap = start > entry.Last() ? start - entry.Last() : 0;
+	// While the source keeps the flow it counts its gaps itself: the flow goes on.
+	bool left = entry.kernel_counts == 0 && !entry.aggregate;
+	bool silent = left && gap > options_.idle_ns;
+	bool again = left && entry.Ended() && (delta.flag_counts[0][kSynBit] | delta.flag_counts[1][kSynBit]);
+
+	if (silent || again) {
+		EndReason reason = entry.Ended() ? EndReason::EndDetected : EndReason::Idle;
+
+		if (!entry.Empty() && !Emit(entry, reason, clock.unix_offset))
+			return;
+		entry.StartAnotherFlow();
+		counters_.flows_created++;
+	} else if (!entry.Empty() && start >= entry.record_start_ns + options_.active_ns) {
+		Emit(entry, EndReason::Active, clock.unix_offset);
+	}
+}
+
+void FlowTable::MergeDirection(Entry &entry, const tg_delta &delta, int d, uint64_t first,
+			       const ClockBase &clock)
+{
+	// The one gap that the source could not see: from the flow's last packet in an earlier residency.
+	if (entry.last_ns[d] != 0 && !(entry.kernel_counts >> d & 1)) {
+		uint64_t gap = first > entry.last_ns[d] ? first - entry.last_ns[d] : 0;
+
+		entry.iat_bins[d][tg_iat_bin(
+		    static_cast<tg_u32>(std::min<uint64_t>(gap >> TG_TICK_SHIFT, 0xffffffffu)))]++;
+	}
+	if (entry.first_ns[d] == 0 || first < entry.first_ns[d])
+		entry.first_ns[d] = first;
+	entry.last_ns[d] = std::max(entry.last_ns[d], clock.Extend(delta.last_tick[d]));
+	entry.packets[d] += delta.packets[d];
+	entry.octets[d] += delta.octets[d];
+	for (int i = 0; i < TG_SIZE_BINS; i++)
+		entry.size_bins[d][i] += delta.size_bins[d][i];
+	for (int i = 0; i < TG_IAT_BINS; i++)
+		entry.iat_bins[d][i] += delta.iat_bins[d][i];
+	for (int i = 0; i < TG_FLAG_COUNTS; i++)
+		entry.flag_counts[d][i] += delta.flag_counts[d][i];
+	entry.ttl_min[d] = std::min(entry.ttl_min[d], delta.ttl_min[d]);
+	entry.ttl_max[d] = std::max(entry.ttl_max[d], delta.ttl_max[d]);
+	entry.window_min[d] = std::min(entry.window_min[d], delta.window_min[d]);
+	entry.window_max[d] = std::max(entry.window_max[d], delta.window_max[d]);
+	entry.ingress_ifindex[d] = delta.ingress_ifindex[d];
+	entry.tos[d] = delta.tos[d];
+	if (delta.mss[d] != 0)
+		entry.mss[d] = delta.mss[d];
+	if (delta.window_scale[d] != 0)
+		entry.window_scale[d] = delta.window_scale[d];
+	const uint8_t none[TG_HEAD_BYTES] = {};
+
+	if (!std::memcmp(entry.head[d], none, TG_HEAD_BYTES))
+		std::memcpy(entry.head[d], delta.head[d], TG_HEAD_BYTES);
+}
+
+void FlowTable::MergeInto(Entry &entry, const tg_delta &delta, const uint64_t *first, const ClockBase &clock)
+{
+	uint8_t continues = delta.state & TG_STATE_CONTINUES ? delta.seen : 0;
+
+	if (entry.Empty()) {
 		if (entry.flow_id == 0)
 			entry.first_side = delta.state & TG_STATE_FIRST_UPPER ? 1 : 0;
-		entry.StartRecord(start);
+		// An entry without packets was zeroed when its last record left.
+		entry.record_start_ns = EarlierOf(first);
 	}
 	for (int d = 0; d < 2; d++) {
-		if (delta.packets[d] == 0)
-			continue;
-		uint64_t last = clock.Extend(delta.last_tick[d]);
-
-		// The one gap that the source could not see: from the flow's last packet in an earlier
-		// residency.
-		if (entry.last_ns[d] != 0 && !(entry.kernel_counts >> d & 1)) {
-			uint64_t gap = first[d] > entry.last_ns[d] ? first[d] - entry.last_ns[d] : 0;
-
-			entry.iat_bins[d][tg_iat_bin(
-			    static_cast<tg_u32>(std::min<uint64_t>(gap >> TG_TICK_SHIFT, 0xffffffffu)))]++;
-		}
-		if (entry.first_ns[d] == 0 || first[d] < entry.first_ns[d])
-			entry.first_ns[d] = first[d];
-		entry.last_ns[d] = std::max(entry.last_ns[d], last);
-		entry.packets[d] += delta.packets[d];
-		entry.octets[d] += delta.octets[d];
-		for (int i = 0; i < TG_SIZE_BINS; i++)
-			entry.size_bins[d][i] += delta.size_bins[d][i];
-		for (int i = 0; i < TG_IAT_BINS; i++)
-			entry.iat_bins[d][i] += delta.iat_bins[d][i];
-		for (int i = 0; i < TG_FLAG_COUNTS; i++)
-			entry.flag_counts[d][i] += delta.flag_counts[d][i];
-		entry.ttl_min[d] = std::min(entry.ttl_min[d], delta.ttl_min[d]);
-		entry.ttl_max[d] = std::max(entry.ttl_max[d], delta.ttl_max[d]);
-		entry.window_min[d] = std::min(entry.window_min[d], delta.window_min[d]);
-		entry.window_max[d] = std::max(entry.window_max[d], delta.window_max[d]);
-		entry.ingress_ifindex[d] = delta.ingress_ifindex[d];
-		entry.tos[d] = delta.tos[d];
-		if (delta.mss[d] != 0)
-			entry.mss[d] = delta.mss[d];
-		if (delta.window_scale[d] != 0)
-			entry.window_scale[d] = delta.window_scale[d];
-		if (entry.head[d][0] == 0 && delta.head[d][0] != 0)
-			std::memcpy(entry.head[d], delta.head[d], TG_HEAD_BYTES);
+		if (delta.packets[d] != 0)
+			MergeDirection(entry, delta, d, first[d], clock);
 	}
-	for (int d = 0; d < 2; d++) {
-		if (delta.seen >> d & 1) {
-			uint8_t continues = delta.state & TG_STATE_CONTINUES ? 1 : 0;
-
-			entry.kernel_counts =
-			    static_cast<uint8_t>((entry.kernel_counts & ~(1 << d)) | continues << d);
-		}
-	}
+	entry.kernel_counts = static_cast<uint8_t>((entry.kernel_counts & ~delta.seen) | continues);
 	for (int i = 0; i < delta.payload_count && entry.payload_count < TG_FIRST_PAYLOADS; i++)
 		entry.first_payload[entry.payload_count++] = delta.first_payload[i];
 	entry.syn |= (delta.state & TG_STATE_SYN_LOWER ? 1 : 0) | (delta.state & TG_STATE_SYN_UPPER ? 2 : 0);
@@ -220,9 +258,6 @@ void FlowTable::MergeInto(Entry &entry, const tg_delta &delta, const ClockBase &
 	entry.reset |= (delta.state & TG_STATE_RST) != 0;
 	if (delta.rtt_tick != 0 && entry.rtt_tick == 0)
 		entry.rtt_tick = delta.rtt_tick;
-	counters_.merged_records++;
-	counters_.merged_packets += static_cast<uint64_t>(delta.packets[0]) + delta.packets[1];
-	counters_.merged_octets += static_cast<uint64_t>(delta.octets[0]) + delta.octets[1];
 }
 
 uint64_t FlowTable::DueNs(const Entry &entry) const
@@ -240,27 +275,15 @@ void FlowTable::Schedule(uint32_t index, uint64_t due_ns)
 	uint32_t &head = wheel_[step % kWheelSlots];
 
 	At(index).wheel_next = head;
+	At(index).wheel_epoch = epoch_;
 	head = index;
 }
 
 void FlowTable::Remove(uint32_t index)
 {
 	Entry &entry = At(index);
-	uint64_t at = entry.hash & index_mask_;
 
-	while (static_cast<uint32_t>(index_[at]) != index + 1)
-		at = (at + 1) & index_mask_;
-	// Backward-shift deletion keeps every probe sequence unbroken without tombstones (Knuth 6.4,
-	// algorithm R).
-	for (uint64_t next = (at + 1) & index_mask_; index_[next] != 0; next = (next + 1) & index_mask_) {
-		uint64_t home = At(static_cast<uint32_t>(index_[next]) - 1).hash & index_mask_;
-
-		if (((next - home) & index_mask_) >= ((next - at) & index_mask_)) {
-			index_[at] = index_[next];
-			at = next;
-		}
-	}
-	index_[at] = 0;
+	index_.Remove(TagOf(entry.hash), index);
 	if (entry.aggregate)
 		aggregates_--;
 	entry.used = false;
@@ -301,55 +324,70 @@ void FlowTable::Advance(const ClockBase &clock)
 	}
 }
 
+// In the order of memory, which is much faster than the order of time. The wheel is emptied as a whole first;
+// flows that come while a flush waits for slabs are queued in it anew, and only give their record.
 bool FlowTable::FlushAll(const ClockBase &clock)
 {
-	bool complete = true;
-
-	for (uint32_t &head : wheel_) {
-		uint32_t index = head;
-
-		head = kNone;
-		while (index != kNone) {
-			Entry &entry = At(index);
-			uint32_t next = entry.wheel_next;
-
-			if (complete &&
-			    (entry.Empty() || Emit(entry, EndReason::Forced, clock.unix_offset))) {
-				Remove(index);
-			} else {
-				complete = false;
-				entry.wheel_next = head;
-				head = index;
-			}
-			index = next;
-		}
+	if (flush_at_ == kNone) {
+		std::fill(wheel_.begin(), wheel_.end(), kNone);
+		epoch_++;
+		flush_at_ = 0;
 	}
-	return complete;
+	for (; flush_at_ < used_; flush_at_++) {
+		if (flush_at_ + kEntryAhead < used_)
+			index_.Prefetch(TagOf(At(flush_at_ + kEntryAhead).hash));
+		Entry &entry = At(flush_at_);
+
+		if (!entry.used)
+			continue;
+		if (!entry.Empty() && !Emit(entry, EndReason::Forced, clock.unix_offset))
+			return false;
+		if (entry.wheel_epoch != epoch_)
+			Remove(flush_at_);
+	}
+	flush_at_ = kNone;
+	if (counters_.flows_active == 0) {
+		free_.clear();
+		used_ = 0;
+	}
+	return true;
+}
+
+// Who opened the flow becomes the source: by the TCP handshake or the ICMP request, else by the better-known
+// port, else by who was seen first.
+void FlowTable::ChooseSource(Entry &entry)
+{
+	const tg_flow_key &key = entry.key;
+	const bool icmp = key.protocol == 1 || key.protocol == 58;
+	uint8_t opened = entry.syn;
+	uint16_t low = std::min(key.lower_port, key.upper_port),
+		 high = std::max(key.lower_port, key.upper_port);
+
+	if (opened == 0 && icmp && low == 0 && high != 0)
+		opened = key.lower_port != 0 ? 1 : 2;
+	// A SYN of a side that never sent one without ACK is the answer to a SYN that was not seen.
+	if (opened == 0 && !icmp &&
+	    (entry.flag_counts[0][kSynBit] == 0) != (entry.flag_counts[1][kSynBit] == 0))
+		opened = entry.flag_counts[0][kSynBit] != 0 ? 2 : 1;
+	if (opened == 1 || opened == 2) {
+		entry.source = opened == 1 ? 0 : 1;
+		entry.biflow = 1;
+	} else if ((key.kind == TG_KIND_IPV4 || key.kind == TG_KIND_IPV6) && !icmp && low != 0 &&
+		   low < 1024 && high >= 1024) {
+		entry.source = key.lower_port == low ? 1 : 0;
+		entry.biflow = 3;
+	} else {
+		entry.source = static_cast<int8_t>(entry.first_side);
+		entry.biflow = 0;
+	}
 }
 
 bool FlowTable::Emit(Entry &entry, EndReason reason, int64_t unix_offset)
 {
 	if (!writer_.BeginRow())
 		return false;
-	if (entry.source < 0) {
-		uint8_t syn = entry.syn;
-
-		if (syn == 1 || syn == 2) {
-			entry.source = syn == 1 ? 0 : 1;
-			entry.biflow = 1;
-		} else if (entry.key.lower_port != entry.key.upper_port &&
-			   entry.key.kind != TG_KIND_UNPARSED && entry.key.kind != TG_KIND_NON_IP &&
-			   entry.key.lower_port && entry.key.upper_port &&
-			   std::min(entry.key.lower_port, entry.key.upper_port) < 1024 &&
-			   std::max(entry.key.lower_port, entry.key.upper_port) >= 1024) {
-			// The well-known port answers.
-			entry.source = entry.key.lower_port < entry.key.upper_port ? 1 : 0;
-			entry.biflow = 3;
-		} else {
-			entry.source = static_cast<int8_t>(entry.first_side);
-			entry.biflow = 0;
-		}
-	}
+	if (entry.source < 0)
+		ChooseSource(entry);
 	WriteRow(entry, entry.aggregate ? EndReason::LackOfResources : reason, unix_offset, entry.source);
 	uint64_t packets = entry.packets[0] + entry.packets[1];
 
@@ -364,11 +402,9 @@ uint64_t FlowTable::ResidentPackets() const
 {
 	uint64_t packets = 0;
 
-	for (const auto &chunk : chunks_) {
-		for (uint32_t i = 0; i < kChunk; i++) {
-			if (chunk[i].used)
-				packets += chunk[i].packets[0] + chunk[i].packets[1];
-		}
+	for (uint32_t index = 0; index < used_; index++) {
+		if (At(index).used)
+			packets += At(index).packets[0] + At(index).packets[1];
 	}
 	return packets;
 }

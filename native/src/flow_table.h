@@ -10,7 +10,9 @@
 extern "C" {
 #include "flow_abi.h"
 }
+#include "pages.h"
 #include "slabs.h"
+#include "tag_index.h"
 
 namespace tidegate
 {
@@ -78,25 +80,32 @@ class FlowTable
 	Entry &At(uint32_t index) const;
 	uint32_t Find(const tg_flow_key &key, uint64_t hash) const;
 	uint32_t Create(const tg_flow_key &key, uint64_t hash, bool aggregate);
-	uint32_t FindOrCreate(const tg_flow_key &key);
+	uint32_t FindOrCreate(const tg_flow_key &key, uint64_t hash);
 	uint32_t FindOrFold(const tg_flow_key &key);
-	void MergeInto(Entry &entry, const tg_delta &delta, const ClockBase &clock);
-	void Grow();
+	void PrefetchEntry(uint64_t hash) const;
+	void MergeOne(const tg_delta &delta, uint64_t hash, const ClockBase &clock);
+	void MergeInto(Entry &entry, const tg_delta &delta, const uint64_t *first, const ClockBase &clock);
+	void MergeDirection(Entry &entry, const tg_delta &delta, int d, uint64_t first,
+			    const ClockBase &clock);
+	void EndBefore(Entry &entry, const tg_delta &delta, uint64_t start, const ClockBase &clock);
 	void Remove(uint32_t index);
 	void Schedule(uint32_t index, uint64_t due_ns);
 	uint64_t DueNs(const Entry &entry) const;
 	bool Emit(Entry &entry, EndReason reason, int64_t unix_offset);
+	static void ChooseSource(Entry &entry);
 	void WriteRow(const Entry &entry, EndReason reason, int64_t unix_offset, int source);
 
 	FlowTableOptions options_;
 	SlabWriter &writer_;
 	FlowTableCounters counters_{};
-	std::vector<std::unique_ptr<Entry[]>> chunks_;
-	std::vector<uint32_t> free_;
-	std::vector<uint64_t> index_; // tag << 32 | entry + 1; 0 = empty
-	uint64_t index_mask_;
+	std::vector<Pages<Entry>> chunks_;
+	std::vector<uint32_t> free_; // entries that were used and left
+	uint32_t used_ = 0;	     // entries from this one on were never used
+	TagIndex index_;
 	std::vector<uint32_t> wheel_;
-	uint64_t wheel_now_ = 0; // in wheel steps
+	uint64_t wheel_now_ = 0;    // in wheel steps
+	uint32_t epoch_ = 1;	    // how often the wheel was emptied, plus one
+	uint32_t flush_at_ = kNone; // next entry of a flush that is not complete
 	uint32_t aggregates_ = 0;
 };
 

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "byte_window.h"
+
 namespace tidegate
 {
 
@@ -15,7 +17,7 @@ struct CapturedPacket {
 	const uint8_t *data;
 	uint32_t captured;  // octets in the file
 	uint32_t original;  // octets on the wire
-	uint64_t time_ns;   // Unix time
+	uint64_t time_ns;   // Unix time, at most INT64_MAX
 	uint32_t link_type; // LINKTYPE_* of tcpdump.org
 	uint32_t interface; // pcapng interface number, 0 for pcap
 };
@@ -23,21 +25,16 @@ struct CapturedPacket {
 class PcapReader
 {
       public:
-	PcapReader() = default;
-	~PcapReader();
-	PcapReader(const PcapReader &) = delete;
-	PcapReader &operator=(const PcapReader &) = delete;
-
-	// Maps the file. Returns 0 or an errno; a file of another format is reported by Next() as damage at
-	// offset 0.
+	// Returns 0 or an errno; a file of another format is damage at offset 0.
 	int Open(const std::string &path);
 
-	// The next packet. False at the end of the file or at the damage.
-	bool Next(CapturedPacket *packet);
+	// Up to `room` packets whose octets stay valid until the next call. 0 at the end of the file or at
+	// the damage.
+	size_t Burst(CapturedPacket *packets, size_t room);
 
 	bool damaged() const { return !damage_.empty(); }
 	const std::string &damage() const { return damage_; }
-	size_t damage_offset() const { return damage_offset_; }
+	uint64_t damage_offset() const { return damage_offset_; }
 
       private:
 	struct Interface {
@@ -46,24 +43,31 @@ class PcapReader
 		int64_t offset_seconds;
 		uint32_t snap_length;
 	};
+	enum class Step { Packet, Other, Stop };
 
-	bool Damage(const char *what, size_t offset);
-	bool NextClassic(CapturedPacket *packet);
-	bool NextBlock(CapturedPacket *packet);
-	bool ReadSection(size_t body, size_t length);
-	void ReadInterface(size_t body, size_t length);
-	bool FillPacket(CapturedPacket *packet, size_t data, size_t limit, uint32_t interface,
+	Step Damage(const char *what);
+	// What a step does that finds fewer octets than it needs: nothing when only a refill is missing.
+	Step Short(const char *what);
+	bool Need(size_t octets);
+	Step NextClassic(CapturedPacket *packet);
+	Step NextBlock(CapturedPacket *packet);
+	Step SkipBlock(uint32_t length);
+	Step ReadPacket(CapturedPacket *packet, uint32_t type, uint32_t length);
+	Step FillPacket(CapturedPacket *packet, const uint8_t *data, size_t limit, uint32_t interface,
 			uint64_t timestamp, uint32_t captured, uint32_t original);
-	uint16_t U16(size_t offset) const;
-	uint32_t U32(size_t offset) const;
+	void ReadInterface(const uint8_t *body, size_t length);
+	uint16_t U16(const uint8_t *p) const;
+	uint32_t U32(const uint8_t *p) const;
 
-	const uint8_t *file_ = nullptr;
-	size_t size_ = 0, at_ = 0;
-	bool swapped_ = false, next_generation_ = false, nanoseconds_ = false;
-	uint32_t link_type_ = 0;
+	ByteWindow window_;
+	bool may_refill_ = false, ended_ = false;
+	bool swapped_ = false, next_generation_ = false;
+	uint32_t link_type_ = 0, fraction_ns_ = 1000;
+	size_t packet_header_ = 16;
+	uint64_t last_time_ns_ = 0;
 	std::vector<Interface> interfaces_;
 	std::string damage_;
-	size_t damage_offset_ = 0;
+	uint64_t damage_offset_ = 0;
 };
 
 } // namespace tidegate

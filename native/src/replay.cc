@@ -1,6 +1,6 @@
 // Capture files through the user-space meter, on a thread of its own. No privileges.
 #include <atomic>
-#include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <mutex>
 #include <string>
@@ -18,7 +18,9 @@ namespace tidegate
 
 namespace
 {
-constexpr uint32_t kCheckEvery = 256; // packets between looks at the slabs
+constexpr uint32_t kCheckEvery = 16; // bursts between looks at the slabs and at who waits
+constexpr auto kBatchAge =
+    std::chrono::milliseconds(100); // a slab that is not full is handed over after this
 
 struct FileResult {
 	std::string path, damage;
@@ -77,7 +79,9 @@ class Replay : public Napi::ObjectWrap<Replay>
 
 	Napi::Value Counters(const Napi::CallbackInfo &info)
 	{
+		waiting_++;
 		std::lock_guard lock(mutex_);
+		waiting_--;
 		Napi::Object result = CountersObject(info.Env(), meter_.counters());
 
 		SetTableCounters(result, table_.counters());
@@ -89,7 +93,9 @@ class Replay : public Napi::ObjectWrap<Replay>
 	// kEventDone.
 	Napi::Value Files(const Napi::CallbackInfo &info)
 	{
+		waiting_++;
 		std::lock_guard lock(mutex_);
+		waiting_--;
 		Napi::Array result = Napi::Array::New(info.Env(), files_.size());
 
 		for (uint32_t i = 0; i < files_.size(); i++) {
@@ -104,8 +110,20 @@ class Replay : public Napi::ObjectWrap<Replay>
 		return result;
 	}
 
+	// Lets Counters() in: a mutex alone is not fair, and the main thread would wait for the end of the
+	// file.
+	void Pause(std::unique_lock<std::mutex> &lock)
+	{
+		if (waiting_.load(std::memory_order_relaxed) == 0)
+			return;
+		lock.unlock();
+		while (waiting_.load() != 0)
+			std::this_thread::yield();
+		lock.lock();
+	}
+
 	// Waits until a record could be written, so that a slow consumer slows the reading and costs no
-	// detail.
+	// detail. False when there is no use in going on.
 	bool WaitForRoom(std::unique_lock<std::mutex> &lock)
 	{
 		while (!stop_.load()) {
@@ -118,10 +136,47 @@ class Replay : public Napi::ObjectWrap<Replay>
 		return false;
 	}
 
+	bool EndAllFlows(std::unique_lock<std::mutex> &lock)
+	{
+		meter_.FlushCache();
+		while (WaitForRoom(lock)) {
+			if (table_.FlushAll(meter_.clock()))
+				return true;
+		}
+		return false;
+	}
+
+	// Every few bursts: what must not wait for a full slab, a counter's reader, or free slabs.
+	bool LookAround(std::unique_lock<std::mutex> &lock)
+	{
+		auto now = std::chrono::steady_clock::now();
+
+		Pause(lock);
+		if (now - handed_over_ >= kBatchAge) {
+			handed_over_ = now;
+			writer_.Flush();
+		}
+		return WaitForRoom(lock);
+	}
+
+	// Where time jumps back so far that it is another era, every flow ends first.
+	bool Meter(const CapturedPacket *packets, size_t count, std::unique_lock<std::mutex> &lock)
+	{
+		for (size_t done = 0; done < count;) {
+			done += meter_.Packets(packets + done, count - done);
+			if (done == count)
+				break;
+			if (!EndAllFlows(lock))
+				return false;
+			meter_.Restart();
+		}
+		return true;
+	}
+
 	void ReadFile(FileResult &result)
 	{
 		PcapReader reader;
-		CapturedPacket packet;
+		CapturedPacket packets[UserMeter::kBurst];
 		int error = reader.Open(result.path);
 		std::unique_lock lock(mutex_);
 
@@ -129,15 +184,16 @@ class Replay : public Napi::ObjectWrap<Replay>
 			result.damage = strerror(error);
 			return;
 		}
-		while (!stop_.load(std::memory_order_relaxed) && reader.Next(&packet)) {
-			meter_.Packet(packet.data, packet.captured, packet.original, packet.time_ns,
-				      packet.link_type, packet.interface);
-			if (++result.packets % kCheckEvery == 0) {
-				lock.unlock();
-				lock.lock();
-				if (!WaitForRoom(lock))
-					return;
-			}
+		for (uint32_t bursts = 1; !stop_.load(std::memory_order_relaxed); bursts++) {
+			size_t count = reader.Burst(packets, UserMeter::kBurst);
+
+			if (count == 0)
+				break;
+			result.packets += count;
+			if (!Meter(packets, count, lock))
+				return;
+			if (bursts % kCheckEvery == 0 && !LookAround(lock))
+				return;
 		}
 		if (reader.damaged()) {
 			result.damage = reader.damage();
@@ -153,9 +209,7 @@ class Replay : public Napi::ObjectWrap<Replay>
 			ReadFile(file);
 		std::unique_lock lock(mutex_);
 
-		meter_.FlushCache();
-		while (WaitForRoom(lock) && !table_.FlushAll(meter_.clock()))
-			;
+		EndAllFlows(lock);
 		writer_.Flush();
 		cpu_seconds_ = ThreadCpuSeconds() - before;
 		events_.Post(kEventDone);
@@ -181,6 +235,8 @@ class Replay : public Napi::ObjectWrap<Replay>
 	std::thread thread_;
 	std::mutex mutex_;
 	std::atomic<bool> stop_{false};
+	std::atomic<uint32_t> waiting_{0};
+	std::chrono::steady_clock::time_point handed_over_ = std::chrono::steady_clock::now();
 	double cpu_seconds_ = 0;
 	bool released_ = false;
 };

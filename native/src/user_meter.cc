@@ -1,7 +1,13 @@
 #include "user_meter.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
+#include <vector>
+
+#include "link_layer.h"
+#include "pages.h"
+#include "tag_index.h"
 
 extern "C" {
 #include "flow_abi.h"
@@ -30,6 +36,7 @@ static inline void tg_cache_export(struct tg_cache *cache, struct tg_delta *entr
 }
 
 #include "flow_cache.h"
+#include "fragments.h"
 }
 
 namespace tidegate
@@ -37,127 +44,49 @@ namespace tidegate
 
 namespace
 {
-constexpr size_t kDeltaBatch = 512;
+constexpr size_t kDeltaBatch = 256;
 // A packet exports at most twice: the victim's eviction, or the entry's own part.
 constexpr size_t kDeltaRoom = kDeltaBatch + 2;
 constexpr uint64_t kSecond = 1000000000ull;
 // Ticks wrap after 73 minutes; any jump of this size empties the cache first, so no gap is ever ambiguous.
 constexpr uint64_t kJumpNs = 600 * kSecond;
+constexpr size_t kLine = 64;
 
-enum LinkType : uint32_t {
-	kNull = 0,
-	kEthernet = 1,
-	kPpp = 9,
-	kRawOpenBsd = 12,
-	kRawOther = 14,
-	kPppHdlc = 50,
-	kRaw = 101,
-	kLoop = 108,
-	kLinuxSll = 113,
-	kIpv4 = 228,
-	kIpv6 = 229,
-	kLinuxSll2 = 276,
-};
-
-uint16_t VersionType(uint8_t first)
+// The hash word that finds an entry; never 0, which marks a free one.
+uint32_t TagOf(const tg_flow_key &key, const tg_cache_settings &settings)
 {
-	return first >> 4 == 4 ? TG_ETHERTYPE_IPV4 : first >> 4 == 6 ? TG_ETHERTYPE_IPV6 : 0;
+	return static_cast<uint32_t>(tg_hash(&key, settings.secret) >> 32) | 1;
 }
-
-// Parses a frame of any supported link type; Ethernet frames take the kernel's own entry point.
-void ParseFrame(const tg_frame &frame, uint32_t link_type, tg_packet *packet)
-{
-	const uint8_t *p = frame.data;
-	uint32_t readable = static_cast<uint32_t>(frame.data_end - frame.data), offset = 0;
-	uint16_t ethertype = 0;
-
-	if (link_type == kEthernet)
-		return tg_parse(nullptr, &frame, packet);
-	std::memset(packet, 0, sizeof(*packet));
-	switch (link_type) {
-	case kRawOpenBsd:
-	case kRawOther:
-	case kRaw:
-	case kIpv4:
-	case kIpv6:
-		ethertype = readable ? VersionType(p[0]) : 0;
-		break;
-	case kNull:
-	case kLoop:
-		// A four-octet address family, in the byte order of the machine that captured; the version
-		// tells.
-		offset = 4;
-		ethertype = readable > 4 ? VersionType(p[4]) : 0;
-		break;
-	case kPpp:
-	case kPppHdlc:
-		offset = readable > 1 && p[0] == 0xff && p[1] == 0x03 ? 4 : 2;
-		if (readable >= offset) {
-			uint16_t protocol = tg_load16(p + offset - 2);
-
-			ethertype = protocol == 0x0021	 ? TG_ETHERTYPE_IPV4
-				    : protocol == 0x0057 ? TG_ETHERTYPE_IPV6
-							 : protocol;
-		}
-		break;
-	case kLinuxSll:
-		offset = 16;
-		ethertype = readable >= 16 ? tg_load16(p + 14) : 0;
-		break;
-	case kLinuxSll2:
-		offset = 20;
-		ethertype = readable >= 20 ? tg_load16(p) : 0;
-		break;
-	default:
-		return tg_unparsed(packet, &frame, TG_UNPARSED_LINK_TYPE, 0);
-	}
-	if (readable < offset || readable == 0)
-		return tg_unparsed(packet, &frame, TG_UNPARSED_SHORT_ETHERNET, 0);
-	if (ethertype == TG_ETHERTYPE_VLAN && readable >= offset + 4) {
-		packet->key.vlan = tg_load16(p + offset) & 0x0fff;
-		ethertype = tg_load16(p + offset + 2);
-		offset += 4;
-	}
-	if (ethertype == TG_ETHERTYPE_IPV4 || ethertype == TG_ETHERTYPE_IPV6)
-		return tg_parse_network(nullptr, &frame, packet, ethertype, offset);
-	packet->key.kind = TG_KIND_NON_IP;
-	packet->key.lower_port = ethertype;
-	packet->octets = frame.wire_octets;
-}
-
-struct FragmentKey {
-	uint8_t bytes[40];
-	bool operator==(const FragmentKey &other) const
-	{
-		return !std::memcmp(bytes, other.bytes, sizeof(bytes));
-	}
-};
-
-struct FragmentHash {
-	size_t operator()(const FragmentKey &key) const
-	{
-		uint64_t h = 0, w[5];
-
-		std::memcpy(w, key.bytes, sizeof(w));
-		for (uint64_t word : w)
-			h = (h ^ word) * 0x9e3779b97f4a7c15ull;
-		return h ^ h >> 32;
-	}
-};
 } // namespace
 
+// The kernel's cache is set-associative because a BPF program can afford neither memory nor probing; here any
+// entry can hold any flow, found through an index that fits the L2 cache, and the longest resident one leaves
+// when all are taken. What happens inside an entry is the kernel's code.
 struct UserMeter::Cache {
-	std::vector<tg_delta> entries;
-	tg_delta out[kDeltaRoom];
+	explicit Cache(uint32_t count)
+	    : entries(count), out(kDeltaRoom), index(std::bit_ceil(static_cast<size_t>(count) * 2)),
+	      fragments(TG_FRAGMENT_SLOTS)
+	{
+		cache.entries = entries.data();
+		cache.out = out.data();
+	}
+
+	Pages<tg_delta> entries, out;
 	tg_cache cache{};
-	std::unordered_map<FragmentKey, uint32_t, FragmentHash> fragments;
+	TagIndex index;
+	std::vector<uint32_t> free; // entries that were used and left
+	uint32_t used = 0;	    // entries from this one on were never used
+	uint32_t hand = 0;	    // the next to leave when all are taken
+	Pages<tg_fragment_slot> fragments;
+	tg_packet packets[kBurst];
+	uint32_t tags[kBurst];
 };
 
 UserMeter::UserMeter(const tg_cache_settings &settings, uint32_t idle_ticks, FlowTable &table)
-    : settings_(settings), idle_ticks_(idle_ticks), table_(table), cache_(std::make_unique<Cache>())
+    : settings_(settings), idle_ticks_(idle_ticks), table_(table),
+      cache_(std::make_unique<Cache>(settings.mask + 1))
 {
-	cache_->entries.resize(settings.mask + 1);
-	cache_->cache = {cache_->entries.data(), cache_->out, 0, &counters_};
+	cache_->cache.counters = &counters_;
 }
 
 UserMeter::~UserMeter() = default;
@@ -166,82 +95,138 @@ void UserMeter::DrainDeltas()
 {
 	if (cache_->cache.count == 0)
 		return;
-	table_.Merge(cache_->out, cache_->cache.count, clock());
+	table_.Merge(cache_->cache.out, cache_->cache.count, clock());
 	cache_->cache.count = 0;
+}
+
+void UserMeter::Sweep(uint32_t idle_ticks, uint32_t export_ticks)
+{
+	Cache &c = *cache_;
+	uint32_t now = static_cast<uint32_t>(now_ns_ >> TG_TICK_SHIFT);
+
+	for (uint32_t number = 0; number < c.used; number++) {
+		uint32_t tag = c.entries[number].tag;
+
+		if (tag == 0)
+			continue;
+		tg_sweep(&c.cache, number, now, idle_ticks, export_ticks, &counters_);
+		if (c.entries[number].tag == 0) {
+			c.index.Remove(tag, number);
+			c.free.push_back(number);
+		}
+		if (c.cache.count >= kDeltaBatch)
+			DrainDeltas();
+	}
+	DrainDeltas();
+	// Starting over keeps the sweeps of a quiet time short after a busy one.
+	if (c.free.size() == c.used) {
+		c.free.clear();
+		c.used = 0;
+	}
 }
 
 void UserMeter::FlushCache()
 {
-	for (uint32_t i = 0; i <= settings_.mask; i++) {
-		tg_sweep(&cache_->cache, i, static_cast<uint32_t>(now_ns_ >> TG_TICK_SHIFT), 0, 0,
-			 &counters_);
-		if (cache_->cache.count >= kDeltaBatch)
-			DrainDeltas();
-	}
 	DrainDeltas();
+	Sweep(0, 0);
+}
+
+uint32_t UserMeter::TakeEntry()
+{
+	Cache &c = *cache_;
+
+	if (!c.free.empty()) {
+		uint32_t number = c.free.back();
+
+		c.free.pop_back();
+		return number;
+	}
+	if (c.used <= settings_.mask)
+		return c.used++;
+	uint32_t number = c.hand++ & settings_.mask;
+
+	counters_.evictions++;
+	c.index.Remove(c.entries[number].tag, number);
+	tg_release(&c.cache, &c.entries[number], TG_REASON_EVICT);
+	return number;
 }
 
 void UserMeter::AdvanceTo(uint64_t time_ns)
 {
-	uint64_t back = now_ns_ > time_ns ? now_ns_ - time_ns : 0;
-
-	if (now_ns_ == 0) {
+	if (now_ns_ == 0)
 		now_ns_ = swept_ns_ = time_ns;
+	// A little out of order: the meter's clock stands still rather than running backwards.
+	if (time_ns <= now_ns_)
 		return;
-	}
-	if (back > kJumpNs || time_ns > now_ns_ + kJumpNs) {
+	if (time_ns - now_ns_ > kJumpNs) {
 		FlushCache();
 		now_ns_ = swept_ns_ = time_ns;
 		table_.Advance(clock());
 		return;
 	}
-	// A little out of order: the meter's clock stands still rather than running backwards.
-	now_ns_ = std::max(now_ns_, time_ns);
+	now_ns_ = time_ns;
 	if (now_ns_ - swept_ns_ < static_cast<uint64_t>(idle_ticks_) << (TG_TICK_SHIFT - 1))
 		return;
 	swept_ns_ = now_ns_;
-	for (uint32_t i = 0; i <= settings_.mask; i++) {
-		tg_sweep(&cache_->cache, i, static_cast<uint32_t>(now_ns_ >> TG_TICK_SHIFT), idle_ticks_,
-			 settings_.export_ticks, &counters_);
-		if (cache_->cache.count >= kDeltaBatch)
-			DrainDeltas();
-	}
 	DrainDeltas();
+	Sweep(idle_ticks_, settings_.export_ticks);
 	table_.Advance(clock());
 }
 
-void UserMeter::Packet(const uint8_t *data, uint32_t captured, uint32_t original, uint64_t time_ns,
-		       uint32_t link_type, uint32_t interface)
+size_t UserMeter::Packets(const CapturedPacket *packets, size_t count)
 {
-	tg_frame frame = {data, data + captured, original};
-	tg_packet packet;
+	Cache &c = *cache_;
 
-	AdvanceTo(time_ns);
-	ParseFrame(frame, link_type, &packet);
-	if (packet.fragment) {
-		FragmentKey key{};
+	for (size_t i = 0; i < count; i++) {
+		const CapturedPacket &p = packets[i];
+		tg_frame frame = {p.data, p.data + p.captured, p.original, settings_.tunnels};
 
-		std::memcpy(key.bytes, packet.key.lower_address, 16);
-		std::memcpy(key.bytes + 16, packet.key.upper_address, 16);
-		std::memcpy(key.bytes + 32, &packet.fragment_id, 4);
-		key.bytes[36] = packet.key.protocol;
-		if (packet.fragment == TG_FRAGMENT_FIRST) {
-			// Bounded like the kernel's table; which one is forgotten matters little.
-			if (cache_->fragments.size() >= 4096)
-				cache_->fragments.erase(cache_->fragments.begin());
-			cache_->fragments[key] =
-			    static_cast<uint32_t>(packet.key.lower_port) << 16 | packet.key.upper_port;
-		} else if (auto ports = cache_->fragments.find(key); ports != cache_->fragments.end()) {
-			packet.key.lower_port = static_cast<uint16_t>(ports->second >> 16);
-			packet.key.upper_port = static_cast<uint16_t>(ports->second);
-		} else {
-			packet.key.kind = TG_KIND_FRAGMENT;
-		}
+		ParseFrame(frame, p.link_type, &c.packets[i]);
+		if (c.packets[i].fragment)
+			tg_fragment_follow(c.fragments.data(), &c.packets[i]);
+		c.tags[i] = TagOf(c.packets[i].key, settings_);
+		c.index.Prefetch(c.tags[i]);
 	}
+	for (size_t i = 0; i < count; i++) {
+		uint32_t number = c.index.Find(c.tags[i], [](uint32_t) { return true; });
+
+		if (number == TagIndex::kNone)
+			continue;
+		const uint8_t *entry = reinterpret_cast<const uint8_t *>(&c.entries[number]);
+
+		for (size_t line = 0; line < sizeof(tg_delta); line += kLine)
+			__builtin_prefetch(entry + line, 1);
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (now_ns_ > packets[i].time_ns && now_ns_ - packets[i].time_ns > kJumpNs)
+			return i;
+		AdvanceTo(packets[i].time_ns);
+		Meter(c.packets[i], c.tags[i], packets[i]);
+	}
+	return count;
+}
+
+void UserMeter::Meter(const tg_packet &packet, uint32_t tag, const CapturedPacket &captured)
+{
+	Cache &c = *cache_;
+	uint32_t now = static_cast<uint32_t>(now_ns_ >> TG_TICK_SHIFT);
+	uint32_t number =
+	    c.index.Find(tag, [&](uint32_t at) { return tg_key_equal(&c.entries[at].key, &packet.key); });
+	uint32_t kept = std::min<uint32_t>(packet.payload, settings_.head_bytes);
+
 	tg_count_packet(&counters_, &packet);
-	tg_cache_update(&cache_->cache, &packet, static_cast<uint32_t>(now_ns_ >> TG_TICK_SHIFT), interface,
-			&settings_, &counters_);
-	if (cache_->cache.count >= kDeltaBatch)
+	if (number == TagIndex::kNone) {
+		number = TakeEntry();
+		tg_begin(&c.entries[number], tag, &packet, now, &counters_);
+		c.index.Insert(tag, number);
+	}
+	tg_delta *entry = &c.entries[number];
+
+	tg_add(&c.cache, entry, &packet, now, captured.interface, &settings_, &counters_);
+	if (kept && !tg_has_head(entry, packet.direction) &&
+	    packet.payload_offset + kept <= captured.captured)
+		std::memcpy(entry->head[packet.direction & 1], captured.data + packet.payload_offset, kept);
+	if (c.cache.count >= kDeltaBatch)
 		DrainDeltas();
 }
 

@@ -1,12 +1,14 @@
-// The meter in user space: the same parser and flow cache as in the kernel, feeding the same flow table.
+// The meter in user space: the same parser and the same flow entries as in the kernel, feeding the same flow
+// table.
 #ifndef TIDEGATE_USER_METER_H
 #define TIDEGATE_USER_METER_H
 
 #include <memory>
-#include <unordered_map>
-#include <vector>
 
 #include "flow_table.h"
+#include "pcap_reader.h"
+
+struct tg_packet;
 
 namespace tidegate
 {
@@ -14,12 +16,17 @@ namespace tidegate
 class UserMeter
 {
       public:
+	// Packets that are parsed and looked up together, so that their cache misses overlap.
+	static constexpr size_t kBurst = 32;
+
 	UserMeter(const tg_cache_settings &settings, uint32_t idle_ticks, FlowTable &table);
 	~UserMeter();
 
-	// One packet as it lay in a capture: `link_type` is a LINKTYPE_* number. Times may go backwards.
-	void Packet(const uint8_t *data, uint32_t captured, uint32_t original, uint64_t time_ns,
-		    uint32_t link_type, uint32_t interface);
+	// Up to kBurst packets as they lay in a capture. Times may go backwards a little. Returns how many
+	// were metered: fewer than `count` before a packet whose time lies so far back that it is another
+	// era. Then the caller ends every flow (FlushCache and FlowTable::FlushAll) and calls Restart.
+	size_t Packets(const CapturedPacket *packets, size_t count);
+	void Restart() { now_ns_ = swept_ns_ = 0; }
 
 	// Everything that the cache holds goes to the table.
 	void FlushCache();
@@ -31,6 +38,9 @@ class UserMeter
 	struct Cache;
 
 	void AdvanceTo(uint64_t time_ns);
+	void Meter(const tg_packet &packet, uint32_t tag, const CapturedPacket &captured);
+	uint32_t TakeEntry();
+	void Sweep(uint32_t idle_ticks, uint32_t export_ticks);
 	void DrainDeltas();
 
 	tg_cache_settings settings_;

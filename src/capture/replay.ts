@@ -30,7 +30,7 @@ export interface ReplayOptions extends Partial<MeterSettings> {
 const DEFAULTS: MeterSettings = {
   idleTimeoutMs: 15_000,
   activeTimeoutMs: 60_000,
-  cacheEntries: 4096,
+  cacheEntries: 65_536,
   maxFlows: 1_000_000,
   slabs: 8,
   slabRows: 1024,
