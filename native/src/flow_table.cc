@@ -149,6 +149,7 @@ void FlowTable::Merge(const tg_delta *records, size_t count, const ClockBase &cl
 void FlowTable::MergeOne(const tg_delta &delta, uint64_t hash, const ClockBase &clock)
 {
 	uint64_t first[2] = {0, 0};
+	bool empty = (delta.packets[0] | delta.packets[1]) == 0;
 
 	for (int d = 0; d < 2; d++) {
 		if (delta.packets[d] != 0)
@@ -158,13 +159,13 @@ void FlowTable::MergeOne(const tg_delta &delta, uint64_t hash, const ClockBase &
 	counters_.merged_packets += static_cast<uint64_t>(delta.packets[0]) + delta.packets[1];
 	counters_.merged_octets += static_cast<uint64_t>(delta.octets[0]) + delta.octets[1];
 	// An empty record only says that a flow left the source; nobody misses a flow that has left here too.
-	if (first[0] == 0 && first[1] == 0 && Find(delta.key, hash) == kNone)
+	if (empty && Find(delta.key, hash) == kNone)
 		return;
 	uint32_t index = FindOrCreate(delta.key, hash);
 	Entry &entry = At(index);
 	bool queued = entry.flow_id != 0;
 
-	if (queued && (first[0] | first[1]) != 0)
+	if (queued && !empty)
 		EndBefore(entry, delta, EarlierOf(first), clock);
 	bool fresh = entry.flow_id == 0;
 

@@ -18,7 +18,7 @@ namespace tidegate
 
 namespace
 {
-constexpr uint32_t kCheckEvery = 16; // bursts between looks at the slabs and at who waits
+constexpr uint32_t kLookEvery = 16; // bursts
 constexpr auto kBatchAge =
     std::chrono::milliseconds(100); // a slab that is not full is handed over after this
 
@@ -54,8 +54,10 @@ class Replay : public Napi::ObjectWrap<Replay>
 	explicit Replay(const Napi::CallbackInfo &info)
 	    : Napi::ObjectWrap<Replay>(info), slabs_(info[0].As<Napi::Object>()),
 	      events_(info.Env(), info[1].As<Napi::Function>(), "tidegate replay"),
-	      writer_(slabs_.memory, U32Option(info[0].As<Napi::Object>(), "slabRows"),
-		      [this](uint32_t slab) { events_.Post(static_cast<int32_t>(slab)); }),
+	      writer_(
+		  slabs_.memory, U32Option(info[0].As<Napi::Object>(), "slabRows"),
+		  [this](uint32_t slab) { events_.Post(static_cast<int32_t>(slab)); },
+		  [this] { return WaitForSlab(); }),
 	      table_(TableOptions(info[0].As<Napi::Object>()), writer_),
 	      meter_(CacheSettings(info[0].As<Napi::Object>()),
 		     U32Option(info[0].As<Napi::Object>(), "idleTicks"), table_)
@@ -110,67 +112,50 @@ class Replay : public Napi::ObjectWrap<Replay>
 		return result;
 	}
 
-	// Lets Counters() in: a mutex alone is not fair, and the main thread would wait for the end of the
-	// file.
-	void Pause(std::unique_lock<std::mutex> &lock)
+	// A slow consumer slows the reading and costs no detail. Nobody may wait for the mutex meanwhile: who
+	// gives slabs back may be who asks for counters.
+	bool WaitForSlab()
 	{
-		if (waiting_.load(std::memory_order_relaxed) == 0)
-			return;
-		lock.unlock();
-		while (waiting_.load() != 0)
-			std::this_thread::yield();
-		lock.lock();
+		lock_.unlock();
+		std::this_thread::sleep_for(std::chrono::microseconds(200));
+		lock_.lock();
+		return !stop_.load();
 	}
 
-	// Waits until a record could be written, so that a slow consumer slows the reading and costs no
-	// detail. False when there is no use in going on.
-	bool WaitForRoom(std::unique_lock<std::mutex> &lock)
-	{
-		while (!stop_.load()) {
-			if (writer_.BeginRow())
-				return true;
-			lock.unlock();
-			std::this_thread::sleep_for(std::chrono::microseconds(200));
-			lock.lock();
-		}
-		return false;
-	}
-
-	bool EndAllFlows(std::unique_lock<std::mutex> &lock)
+	void EndAllFlows()
 	{
 		meter_.FlushCache();
-		while (WaitForRoom(lock)) {
-			if (table_.FlushAll(meter_.clock()))
-				return true;
-		}
-		return false;
+		table_.FlushAll(meter_.clock());
 	}
 
-	// Every few bursts: what must not wait for a full slab, a counter's reader, or free slabs.
-	bool LookAround(std::unique_lock<std::mutex> &lock)
+	// Every few bursts: who asks for counters gets in (a mutex alone is not fair), and a slab that is not
+	// full does not wait for ever.
+	void LookAround()
 	{
 		auto now = std::chrono::steady_clock::now();
 
-		Pause(lock);
+		if (waiting_.load(std::memory_order_relaxed) != 0) {
+			lock_.unlock();
+			while (waiting_.load() != 0)
+				std::this_thread::yield();
+			lock_.lock();
+		}
 		if (now - handed_over_ >= kBatchAge) {
 			handed_over_ = now;
 			writer_.Flush();
 		}
-		return WaitForRoom(lock);
 	}
 
 	// Where time jumps back so far that it is another era, every flow ends first.
-	bool Meter(const CapturedPacket *packets, size_t count, std::unique_lock<std::mutex> &lock)
+	void Meter(const CapturedPacket *packets, size_t count)
 	{
 		for (size_t done = 0; done < count;) {
 			done += meter_.Packets(packets + done, count - done);
-			if (done == count)
-				break;
-			if (!EndAllFlows(lock))
-				return false;
-			meter_.Restart();
+			if (done < count) {
+				EndAllFlows();
+				meter_.Restart();
+			}
 		}
-		return true;
 	}
 
 	void ReadFile(FileResult &result)
@@ -178,7 +163,6 @@ class Replay : public Napi::ObjectWrap<Replay>
 		PcapReader reader;
 		CapturedPacket packets[UserMeter::kBurst];
 		int error = reader.Open(result.path);
-		std::unique_lock lock(mutex_);
 
 		if (error) {
 			result.damage = strerror(error);
@@ -190,10 +174,9 @@ class Replay : public Napi::ObjectWrap<Replay>
 			if (count == 0)
 				break;
 			result.packets += count;
-			if (!Meter(packets, count, lock))
-				return;
-			if (bursts % kCheckEvery == 0 && !LookAround(lock))
-				return;
+			Meter(packets, count);
+			if (bursts % kLookEvery == 0)
+				LookAround();
 		}
 		if (reader.damaged()) {
 			result.damage = reader.damage();
@@ -205,13 +188,13 @@ class Replay : public Napi::ObjectWrap<Replay>
 	{
 		double before = ThreadCpuSeconds();
 
+		lock_ = std::unique_lock(mutex_);
 		for (FileResult &file : files_)
 			ReadFile(file);
-		std::unique_lock lock(mutex_);
-
-		EndAllFlows(lock);
+		EndAllFlows();
 		writer_.Flush();
 		cpu_seconds_ = ThreadCpuSeconds() - before;
+		lock_ = {};
 		events_.Post(kEventDone);
 	}
 
@@ -234,6 +217,7 @@ class Replay : public Napi::ObjectWrap<Replay>
 	std::vector<FileResult> files_;
 	std::thread thread_;
 	std::mutex mutex_;
+	std::unique_lock<std::mutex> lock_; // the reading thread's
 	std::atomic<bool> stop_{false};
 	std::atomic<uint32_t> waiting_{0};
 	std::chrono::steady_clock::time_point handed_over_ = std::chrono::steady_clock::now();

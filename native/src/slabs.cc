@@ -27,15 +27,22 @@ SlabLayout::SlabLayout(uint32_t capacity) : capacity_(capacity)
 	bytes_ = offset;
 }
 
-SlabWriter::SlabWriter(std::vector<SlabMemory> slabs, uint32_t capacity, HandOver hand_over)
-    : slabs_(std::move(slabs)), layout_(capacity), hand_over_(std::move(hand_over))
+SlabWriter::SlabWriter(std::vector<SlabMemory> slabs, uint32_t capacity, HandOver hand_over, Wait wait)
+    : slabs_(std::move(slabs)), layout_(capacity), hand_over_(std::move(hand_over)), wait_(std::move(wait))
 {
 }
 
 bool SlabWriter::BeginRow()
 {
-	if (base_)
-		return true;
+	while (!base_ && !TakeSlab()) {
+		if (!wait_())
+			return false;
+	}
+	return true;
+}
+
+bool SlabWriter::TakeSlab()
+{
 	for (size_t tried = 0; tried < slabs_.size(); tried++) {
 		uint8_t *slab = slabs_[next_].data;
 		uint32_t index = next_;

@@ -44,10 +44,15 @@ class SlabWriter
 {
       public:
 	using HandOver = std::function<void(uint32_t slab)>;
+	// Called when no slab is free: true = look again, false = go on without.
+	using Wait = std::function<bool()>;
 
-	SlabWriter(std::vector<SlabMemory> slabs, uint32_t capacity, HandOver hand_over);
+	SlabWriter(
+	    std::vector<SlabMemory> slabs, uint32_t capacity, HandOver hand_over,
+	    Wait wait = [] { return false; });
 
-	// Makes room for one row. False when every slab is with JavaScript: try again later, nothing is lost.
+	// Makes room for one row. False when every slab is with JavaScript and Wait does not wait: try again
+	// later, nothing is lost.
 	bool BeginRow();
 	template <typename T> void Set(Column column, T value)
 	{
@@ -67,9 +72,12 @@ class SlabWriter
 	uint64_t packets() const { return packets_.load(std::memory_order_relaxed); }
 
       private:
+	bool TakeSlab();
+
 	std::vector<SlabMemory> slabs_;
 	SlabLayout layout_;
 	HandOver hand_over_;
+	Wait wait_;
 	uint8_t *base_ = nullptr;
 	uint32_t current_ = 0, row_ = 0, next_ = 0, sequence_ = 0;
 	uint64_t slab_packets_ = 0, slab_octets_ = 0;

@@ -198,9 +198,12 @@ size_t UserMeter::Packets(const CapturedPacket *packets, size_t count)
 			__builtin_prefetch(entry + line, 1);
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (now_ns_ > packets[i].time_ns && now_ns_ - packets[i].time_ns > kJumpNs)
+		// Time 0 stands for "none" here and in the table.
+		uint64_t time_ns = std::max<uint64_t>(packets[i].time_ns, 1 << TG_TICK_SHIFT);
+
+		if (now_ns_ > time_ns && now_ns_ - time_ns > kJumpNs)
 			return i;
-		AdvanceTo(packets[i].time_ns);
+		AdvanceTo(time_ns);
 		Meter(c.packets[i], c.tags[i], packets[i]);
 	}
 	return count;
