@@ -155,7 +155,7 @@ export class Gateway implements Component {
       await this.#up(this.#source);
       this.#ingest = this.#makeIngest(registry);
       await this.#up(this.#ingest);
-      this.#cycle = this.#makeCycle(registry);
+      this.#cycle = this.#makeCycle();
       if (config.cycle.enabled) await this.#up(this.#cycle);
       await this.#up(this.#api);
     } catch (error) {
@@ -249,7 +249,7 @@ export class Gateway implements Component {
             costUsd: state.plan.costUsd,
             doNothingUsd: state.plan.doNothingUsd,
             createdMs: state.plan.createdMs,
-            next: nextChange(state.plan, Date.now(), (id) => this.#nameOf(id)),
+            next: nextChange(state.plan, Date.now(), this.#names()),
           }
         : null,
       store: { kind: this.#store.kind, reachable: writer.reachable, spoolBytes: writer.spoolBytes },
@@ -273,10 +273,10 @@ export class Gateway implements Component {
     return this.#options.config.links.find((link) => link.interface === interfaceName);
   }
 
-  #nameOf(workloadId: number): string {
-    return (
-      this.#registry?.workloads().find((w) => w.workloadId === workloadId)?.name ?? `workload ${workloadId}`
-    );
+  /** Names as of now: asked for each allocation of a plan, so they are looked up in one map. */
+  #names(): (workloadId: number) => string {
+    const names = new Map(this.#registry?.workloads().map((w) => [w.workloadId, w.name]));
+    return (workloadId) => names.get(workloadId) ?? `workload ${workloadId}`;
   }
 
   #workloads(): WorkloadStatus[] {
@@ -320,7 +320,7 @@ export class Gateway implements Component {
     });
   }
 
-  #makeCycle(registry: WorkloadRegistry): PlanningCycle {
+  #makeCycle(): PlanningCycle {
     const { config, logger } = this.#options;
     const { cycle, plan, capture } = config;
     const instance = this.#prices.instance(plan.instance);
@@ -330,14 +330,9 @@ export class Gateway implements Component {
       forecasts: this.#forecasts,
       planner: this.#planner,
       links: () => prices.planLinks(Date.now()),
-      nameOf: (id) => registry.workloads().find((w) => w.workloadId === id)?.name ?? `workload ${id}`,
+      names: () => this.#names(),
       onPlan: async (made) => {
-        await this.#applyDry(
-          planAt(
-            actuationOf(made, (id) => this.#nameOf(id)),
-            Date.now(),
-          ),
-        );
+        await this.#applyDry(planAt(actuationOf(made, this.#names()), Date.now()));
       },
       gateway: config.gateway,
       logger: childLogger(logger, 'cycle'),

@@ -1,8 +1,7 @@
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { defineErrors, messageOf } from '../base/errors.js';
+import { packageRoot } from '../base/package-root.js';
 
 const fail = defineErrors({
   TG_CAPTURE_ADDON: {
@@ -110,13 +109,6 @@ export const UNPARSED_REASONS = [
 /** Events that the native side posts besides slab numbers. */
 export const EVENT_FLUSHED = -1;
 export const EVENT_DONE = -2;
-
-/** The folder that holds package.json, from src/ and from dist/ alike. */
-export function packageRoot(): string {
-  let directory = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(directory, 'package.json'))) directory = dirname(directory);
-  return directory;
-}
 
 /** Loads the addon. @throws TG_CAPTURE_ADDON */
 export function loadAddon<Addon extends NativeAddon = NativeAddon>(): Addon {

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadAddon, type MeterCounters, type MeterOptions, type NativeAddon, packageRoot } from './addon.js';
+import { packageRoot } from '../base/package-root.js';
+import { loadAddon, type MeterCounters, type MeterOptions, type NativeAddon } from './addon.js';
 
 /**
  * The typed surface of the addon's kernel part: libbpf, the gateway programs and the thread that reads their

@@ -1,6 +1,6 @@
 import { arch, cpus, release } from 'node:os';
 import { join } from 'node:path';
-import { packageRoot } from './addon.js';
+import { packageRoot } from '../base/package-root.js';
 import { loadBpfAddon } from './bpf.js';
 import { explainLoad } from './errors.js';
 import { sizeLut } from './meter-options.js';

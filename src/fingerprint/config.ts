@@ -1,14 +1,6 @@
 import { z } from 'zod';
-import { parseDurationMs } from '../base/units.js';
+import { durationSetting } from '../base/settings.js';
 
-const duration = z.union([z.string(), z.number()]).transform((text, context) => {
-  try {
-    return parseDurationMs(text);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: (error as Error).message });
-    return z.NEVER;
-  }
-});
 const similarity = z.number().min(-1).max(1);
 
 /** How traffic becomes workloads; `{}` gives the defaults. */
@@ -20,9 +12,9 @@ export const fingerprintConfig = z.strictObject({
   /** The same for a workload known on other ports: only near-identical behaviour. */
   joinOtherPort: similarity.default(0.93),
   /** Workloads are compared with each other, and merged, this often. In ms after parsing. */
-  mergeEvery: duration.prefault('60s'),
+  mergeEvery: durationSetting.prefault('60s'),
   /** A workload silent for longer that is seen again is reported as returned. In ms after parsing. */
-  returnAfter: duration.prefault('24h'),
+  returnAfter: durationSetting.prefault('24h'),
   /** Endpoints remembered; the longest silent ones are forgotten first. */
   maxEndpoints: z.int().min(16).max(10_000_000).default(200_000),
   /** Workloads at most; beyond it an endpoint joins the nearest. */

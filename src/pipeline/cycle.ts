@@ -31,7 +31,8 @@ export interface CycleDependencies {
   readonly planner: { plan(input: PlanInput): Promise<Plan> };
   /** Links with their prices now; asked each cycle because tiers move with the month's volume. */
   readonly links: () => Promise<PlanLink[]>;
-  readonly nameOf: (workloadId: number) => string;
+  /** Workload names as of now. */
+  readonly names: () => (workloadId: number) => string;
   /** Told of each plan; the actuator behind it is dry-run unless configured otherwise. */
   readonly onPlan: (plan: Plan) => Promise<void>;
   readonly gateway: string;
@@ -178,7 +179,8 @@ export class PlanningCycle implements Component {
     made: readonly Forecast[],
     nowMs: number,
   ): Promise<Plan | undefined> {
-    const { settings, gateway, nameOf, planner } = this.#dependencies;
+    const { settings, gateway, names, planner } = this.#dependencies;
+    const nameOf = names();
     const usable = made.filter((forecast) => forecast.status !== 'refused');
     const find = (workloadId: number, signal: Signal): Forecast | undefined =>
       usable.find((f) => f.seriesId === `${gateway}/${workloadId}/${signal}`);

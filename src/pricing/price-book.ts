@@ -1,8 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { messageOf } from '../base/errors.js';
+import { packageRoot } from '../base/package-root.js';
 import { fail } from './errors.js';
 import { bookSchema, type Instance, type Tariff } from './schema.js';
 
@@ -51,12 +51,7 @@ export class PriceBook {
   }
 
   static defaultFile(): string {
-    const path = join('pricing', 'data', 'default.yaml');
-    let directory = dirname(fileURLToPath(import.meta.url));
-    while (!existsSync(join(directory, 'src', path)) && directory !== dirname(directory)) {
-      directory = dirname(directory);
-    }
-    return join(directory, 'src', path);
+    return join(packageRoot(), 'src', 'pricing', 'data', 'default.yaml');
   }
 
   get tariffIds(): readonly string[] {

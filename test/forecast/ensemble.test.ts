@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { solveCholesky } from '../../src/forecast/cholesky.js';
 import { FORECASTERS, type ForecastRequest, forecastSeries } from '../../src/forecast/index.js';
-import { solveCholesky } from '../../src/forecast/members/ridge-ar.js';
 
 const NOW = Date.UTC(2026, 10, 24);
 const request = (

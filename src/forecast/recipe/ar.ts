@@ -1,4 +1,4 @@
-import { solveCholesky } from '../members/ridge-ar.js';
+import { solveCholesky } from '../cholesky.js';
 
 export interface ArOptions {
   readonly lags: readonly number[];
