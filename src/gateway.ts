@@ -1,21 +1,21 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { Piscina } from 'piscina';
-import {
-  type ActuationPlan,
-  type Actuator,
-  DryRunActuator,
-  FileJournal,
-  type JournalEntry,
-  planAt,
-} from './actuate/index.js';
 import { ApiServer } from './api/server.js';
 import type { Component } from './base/component.js';
 import { defineErrors, messageOf } from './base/errors.js';
 import { childLogger, type Logger } from './base/logger.js';
 import { workerFile } from './base/worker-file.js';
 import { XdpSource } from './capture/xdp.js';
+import {
+  actuatedLinks,
+  blockLinks,
+  captureSettings,
+  cycleSettings,
+  linkOf,
+  watchedInterfaces,
+} from './config/parts.js';
 import { removeRuntimeFile, runDirectory, writeRuntimeFile } from './config/runtime-file.js';
 import type { GatewayConfig } from './config/schema.js';
 import { FingerprintEncoder, WorkloadRegistry } from './fingerprint/index.js';
@@ -24,14 +24,14 @@ import { PlanningCycle } from './pipeline/cycle.js';
 import { Ingest } from './pipeline/ingest.js';
 import type { IngestWorkerData } from './pipeline/ingest-worker.js';
 import { LinkPrices } from './pipeline/link-prices.js';
-import { actuationOf, nextChange } from './pipeline/plan-words.js';
+import { PlanOperations } from './pipeline/plan-operations.js';
+import { nextChange } from './pipeline/plan-words.js';
 import { RateMeter } from './pipeline/rate-meter.js';
-import { insertActuations } from './pipeline/records.js';
 import { balanceOf, type GatewayStatus, type WorkloadStatus } from './pipeline/status.js';
-import { WorkloadKeeper } from './pipeline/workload-keeper.js';
+import { WorkloadMemory } from './pipeline/workload-memory.js';
 import { Planner } from './plan/index.js';
 import { PriceBook } from './pricing/index.js';
-import { type BlockOptions, Store } from './store/index.js';
+import { Store } from './store/index.js';
 
 const fail = defineErrors({
   TG_GATEWAY_NO_INTERFACE: {
@@ -47,12 +47,9 @@ export interface GatewayOptions {
   readonly logger: Logger;
 }
 
-const QUANTILES = [0.5, 0.9, 0.95, 0.99, 0.995];
 const KEEP_EVERY_MS = 10_000;
 const RATE_EVERY_MS = 1_000;
 const DRAIN_MS = 60_000;
-/** Store and reader need so long, beyond the timeouts, until a packet is in the rollups. */
-const SETTLE_MS = 1_500;
 
 /**
  * A gateway: the composition root, and the only file that knows all the rooms. `start` brings it up from the store
@@ -66,15 +63,11 @@ export class Gateway implements Component {
   readonly #forecasts: ForecastPool;
   readonly #planner: Planner;
   readonly #prices: PriceBook;
-  readonly #actuator: Actuator;
-  readonly #journal: FileJournal;
+  readonly #operations: PlanOperations;
   readonly #api: ApiServer;
   readonly #rate = new RateMeter();
-  /** Journal lines that are on disk and not yet in the store; they go there together. */
-  #unwritten: JournalEntry[] = [];
-  #workloadRates: ReadonlyMap<number, number> = new Map();
   #registry: WorkloadRegistry | undefined;
-  #keeper: WorkloadKeeper | undefined;
+  #memory: WorkloadMemory | undefined;
   #ingest: Ingest | undefined;
   #cycle: PlanningCycle | undefined;
   #pool: Piscina | undefined;
@@ -84,12 +77,7 @@ export class Gateway implements Component {
 
   constructor(options: GatewayOptions) {
     const { config, logger } = options;
-    const named = [...config.capture.interfaces];
-    for (const link of config.links) {
-      if (!named.some((i) => i.name === link.interface && i.netns === link.netns)) {
-        named.push({ name: link.interface, ...(link.netns === undefined ? {} : { netns: link.netns }) });
-      }
-    }
+    const named = watchedInterfaces(config);
     if (named.length === 0) throw fail('TG_GATEWAY_NO_INTERFACE');
     this.#options = options;
     this.#prices = PriceBook.load(config.plan.priceBook);
@@ -100,31 +88,21 @@ export class Gateway implements Component {
       gateway: config.gateway,
       logger: childLogger(logger, 'store'),
     });
-    this.#source = new XdpSource(
-      {
-        interfaces: named,
-        mode: config.capture.mode,
-        idleTimeoutMs: config.capture.idleTimeout,
-        activeTimeoutMs: config.capture.activeTimeout,
-        cacheEntries: config.capture.cacheEntries,
-        ringBytes: config.capture.ring,
-        maxFlows: config.capture.maxFlows,
-        sizeEdges: config.capture.sizeEdges,
-        tunnels: config.capture.tunnels,
-        payloadHeadBytes: config.capture.payloadHeadBytes,
-        batchMs: config.capture.batchAge,
-      },
-      undefined,
-      childLogger(logger, 'capture'),
-    );
+    this.#source = new XdpSource(captureSettings(config, named), undefined, childLogger(logger, 'capture'));
     this.#forecasts = new ForecastPool({ logger: childLogger(logger, 'forecast') });
     this.#planner = new Planner({ logger: childLogger(logger, 'plan') });
-    this.#actuator = new DryRunActuator();
-    this.#journal = new FileJournal(
-      join(config.dataDirectory, 'journal.jsonl'),
-      { append: async (entry) => void this.#unwritten.push(entry) },
-      childLogger(logger, 'journal'),
-    );
+    const netns = config.links.find((link) => link.wayOut)?.netns;
+    this.#operations = new PlanOperations({
+      gateway: config.gateway,
+      config: config.actuate,
+      links: actuatedLinks(config),
+      ...(netns === undefined ? {} : { netns }),
+      dataDirectory: config.dataDirectory,
+      client: this.#store.client,
+      endpointKeysOf: (workloadId) => this.#registry?.endpointsOf(workloadId) ?? [],
+      names: () => this.#names(),
+      logger: childLogger(logger, 'actuate'),
+    });
     this.#api = new ApiServer({
       socket: this.#socket,
       status: () => this.status(),
@@ -142,14 +120,21 @@ export class Gateway implements Component {
     mkdirSync(runDirectory(), { recursive: true });
     try {
       await this.#up(this.#store);
-      await this.#journal.open();
       await this.#up(this.#forecasts);
       await this.#up(this.#planner);
       const encoder = await FingerprintEncoder.load(config.fingerprint.model);
       const registry = new WorkloadRegistry({ ...config.fingerprint, modelId: encoder.info.id });
       this.#registry = registry;
-      this.#restoreRegistry(registry);
-      this.#keeper = new WorkloadKeeper(this.#store.client, config.gateway, registry, encoder.info.id);
+      this.#memory = new WorkloadMemory({
+        client: this.#store.client,
+        gateway: config.gateway,
+        registry,
+        modelId: encoder.info.id,
+        file: join(config.dataDirectory, 'workloads.json'),
+        logger,
+      });
+      this.#memory.restore();
+      await this.#up(this.#operations);
       // The ingest needs the interfaces' numbers, which are known once the source is attached; batches that come
       // before are impossible because nothing has been handed over yet.
       await this.#up(this.#source);
@@ -190,7 +175,6 @@ export class Gateway implements Component {
       }
     }
     await this.#pool?.destroy();
-    await this.#journal.close();
   }
 
   /** Stops metering and waits until what was seen is stored, as far as the store answers. */
@@ -231,7 +215,7 @@ export class Gateway implements Component {
       mode,
       startedMs: this.#startedMs,
       nowMs: Date.now(),
-      interfaces: interfaces.map((i) => ({ ...i, linkId: this.#linkOf(i.name)?.linkId ?? i.name })),
+      interfaces: interfaces.map((i) => ({ ...i, linkId: linkOf(config, i.name)?.linkId ?? i.name })),
       packets: balanceOf(
         source.seenPackets,
         writer.storedPackets,
@@ -269,10 +253,6 @@ export class Gateway implements Component {
     this.#started.push(component);
   }
 
-  #linkOf(interfaceName: string): GatewayConfig['links'][number] | undefined {
-    return this.#options.config.links.find((link) => link.interface === interfaceName);
-  }
-
   /** Names as of now: asked for each allocation of a plan, so they are looked up in one map. */
   #names(): (workloadId: number) => string {
     const names = new Map(this.#registry?.workloads().map((w) => [w.workloadId, w.name]));
@@ -284,7 +264,7 @@ export class Gateway implements Component {
       .map((w) => ({
         workloadId: w.workloadId,
         name: w.name,
-        rateBps: this.#workloadRates.get(w.workloadId) ?? 0,
+        rateBps: this.#memory?.rates.get(w.workloadId) ?? 0,
         flows: w.flows,
       }))
       .sort((a, b) => b.rateBps - a.rateBps || b.flows - a.flows);
@@ -292,17 +272,9 @@ export class Gateway implements Component {
 
   #makeIngest(registry: WorkloadRegistry): Ingest {
     const { config, logger } = this.#options;
-    const links: Record<number, BlockOptions['links'][number]> = {};
-    for (const { index, name } of this.#source.interfaces()) {
-      const link = this.#linkOf(name);
-      // A NIC that no link describes is watched all the same; it counts as a public way named after itself.
-      links[index] = link
-        ? { linkId: link.linkId, network: link.network }
-        : { linkId: name, network: 'public' };
-    }
     const workerData: IngestWorkerData = {
       ...(config.fingerprint.model === undefined ? {} : { modelPath: config.fingerprint.model }),
-      block: { gateway: config.gateway, links },
+      block: { gateway: config.gateway, links: blockLinks(config, this.#source.interfaces()) },
     };
     this.#pool = new Piscina({
       filename: workerFile(import.meta.url, './pipeline/ingest-worker'),
@@ -322,8 +294,6 @@ export class Gateway implements Component {
 
   #makeCycle(): PlanningCycle {
     const { config, logger } = this.#options;
-    const { cycle, plan, capture } = config;
-    const instance = this.#prices.instance(plan.instance);
     const prices = new LinkPrices(this.#store.client, config.gateway, this.#prices, config.links);
     return new PlanningCycle({
       client: this.#store.client,
@@ -331,85 +301,22 @@ export class Gateway implements Component {
       planner: this.#planner,
       links: () => prices.planLinks(Date.now()),
       names: () => this.#names(),
-      onPlan: async (made) => {
-        await this.#applyDry(planAt(actuationOf(made, this.#names()), Date.now()));
-      },
+      onPlan: (plan) => this.#operations.offer(plan),
       gateway: config.gateway,
       logger: childLogger(logger, 'cycle'),
-      settings: {
-        everyMs: cycle.every,
-        stepMs: cycle.step,
-        seasonsMs: cycle.seasons,
-        horizonMs: cycle.horizon,
-        historyMs: cycle.history,
-        lagMs:
-          capture.activeTimeout +
-          Math.min(capture.activeTimeout, capture.idleTimeout) / 2 +
-          capture.batchAge +
-          SETTLE_MS,
-        ...(cycle.models ? { models: cycle.models } : {}),
-        quantiles: QUANTILES,
-        sizingQuantile: plan.sizingQuantile,
-        coefficients: { cpuCoresPerGbps: cycle.cpuCoresPerGbps, memoryGiBPerGbps: cycle.memoryGiBPerGbps },
-        goals: {
-          maximumUtilisation: plan.maximumUtilisation,
-          violationUsdPerMinute: plan.violationUsdPerMinute,
-        },
-        hosts: {
-          privateCpuCores: plan.privateCpuCores,
-          privateMemoryBytes: plan.privateMemory,
-          instance: {
-            instanceId: instance.instanceId,
-            cpuCores: instance.cpuCores,
-            memoryBytes: instance.memoryGiB * 2 ** 30,
-            usdPerHour: instance.usdPerHour,
-          },
-        },
-      },
+      settings: cycleSettings(config, this.#prices.instance(config.plan.instance)),
     });
   }
 
-  /** Journals what the plan would change now. Nothing is moved: the actuator is dry-run. */
-  async #applyDry(plan: ActuationPlan): Promise<void> {
-    await this.#actuator.apply(plan, this.#journal);
-  }
-
-  get #registryFile(): string {
-    return join(this.#options.config.dataDirectory, 'workloads.json');
-  }
-
-  #restoreRegistry(registry: WorkloadRegistry): void {
-    let text: string;
-    try {
-      text = readFileSync(this.#registryFile, 'utf8');
-    } catch {
-      return; // the first start
-    }
-    try {
-      registry.restore(JSON.parse(text));
-    } catch (error) {
-      this.#options.logger.warn(
-        { file: this.#registryFile, reason: messageOf(error) },
-        'workloads are learnt anew',
-      );
-    }
-  }
-
-  /** Writes down what would be missed after a crash: workloads in the store and in a file. */
+  /** Writes down what would be missed after a crash. */
   async #keep(): Promise<void> {
-    const registry = this.#registry;
-    if (!registry) return;
     try {
-      writeFileSync(`${this.#registryFile}.new`, JSON.stringify(registry.snapshot()), { mode: 0o600 });
-      renameSync(`${this.#registryFile}.new`, this.#registryFile);
-      this.#workloadRates = (await this.#keeper?.keep(Date.now())) ?? this.#workloadRates;
-      const entries = this.#unwritten;
-      await insertActuations(this.#store.client, this.#options.config.gateway, entries);
-      this.#unwritten = this.#unwritten.slice(entries.length);
+      await this.#memory?.keep(Date.now());
+      await this.#operations.keep();
     } catch (error) {
       this.#options.logger.warn(
         { reason: messageOf(error) },
-        'workloads could not be written down; trying again',
+        'not everything could be written down; trying again',
       );
     }
   }

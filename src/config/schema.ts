@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { actuateConfig } from '../actuate/index.js';
 import { durationSetting, rateSetting, sizeSetting } from '../base/settings.js';
 import { captureConfig } from '../capture/config.js';
 import { fingerprintConfig } from '../fingerprint/index.js';
@@ -17,6 +18,9 @@ const linkConfig = z.strictObject({
   capacity: rateSetting,
   /** Tariff of the price book that its traffic is billed by. */
   tariff: z.string().default('free'),
+  /** Next hops behind it; traffic can be steered over a link only when they are known. */
+  nextHopIPv4: z.ipv4().optional(),
+  nextHopIPv6: z.ipv6().optional(),
 });
 
 /** When history becomes forecasts and forecasts a plan. */
@@ -70,6 +74,7 @@ export const gatewayConfig = z.strictObject({
   cycle: cycleConfig.prefault({}),
   fingerprint: fingerprintConfig.prefault({}),
   plan: planConfig.prefault({}),
+  actuate: actuateConfig.prefault({}),
   lab: labConfig.prefault({}),
 });
 

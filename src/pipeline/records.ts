@@ -3,12 +3,14 @@ import type { Forecast, SeriesHistory } from '../forecast/index.js';
 import type { Plan } from '../plan/index.js';
 import type { StoreClient } from '../store/index.js';
 
+type Inserter = Pick<StoreClient, 'insertRows'>;
+
 const iso = (ms: number): string => new Date(ms).toISOString();
 const workloadOf = (seriesId: string): number => Number(seriesId.split('/')[1] ?? 0);
 
 /** Keeps forecasts with the mix that made them. */
 export async function insertForecasts(
-  client: StoreClient,
+  client: Inserter,
   gateway: string,
   forecasts: readonly Forecast[],
 ): Promise<void> {
@@ -38,7 +40,7 @@ export async function insertForecasts(
 }
 
 /** Keeps a plan, whole, beside the numbers that are asked for most. */
-export async function insertPlan(client: StoreClient, plan: Plan): Promise<void> {
+export async function insertPlan(client: Inserter, plan: Plan): Promise<void> {
   await client.insertRows('plans', [
     {
       created: iso(plan.createdMs),
@@ -59,7 +61,7 @@ export async function insertPlan(client: StoreClient, plan: Plan): Promise<void>
  * @param actuals by forecast; `undefined` when the workload is gone
  */
 export async function insertRealisedErrors(
-  client: StoreClient,
+  client: Inserter,
   gateway: string,
   forecasts: readonly Forecast[],
   actuals: readonly (SeriesHistory | undefined)[],
@@ -97,7 +99,7 @@ export async function insertRealisedErrors(
 
 /** Keeps lines of the actuators' journal. */
 export async function insertActuations(
-  client: StoreClient,
+  client: Inserter,
   gateway: string,
   entries: readonly JournalEntry[],
 ): Promise<void> {

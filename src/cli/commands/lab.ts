@@ -47,12 +47,17 @@ function labSettings(topology: LabTopology, flags: LabFlags): Record<string, unk
       capacity: i.linkId === 'public-a' ? '15Mbit' : '1Gbit',
       tariff:
         i.linkId === 'public-a' ? 'aws-direct-connect-us' : i.linkId === 'public-b' ? 'gcp-premium' : 'free',
+      nextHopIPv4: i.peerIPv4,
+      nextHopIPv6: i.peerIPv6,
     })),
     // Coefficients and hosts of a toy data centre, scaled to the lab's megabits.
     'cycle.cpuCoresPerGbps': 200,
     'cycle.memoryGiBPerGbps': 400,
     'plan.privateCpuCores': 2,
     'plan.privateMemory': '8GiB',
+    // The lab's traffic is its own: a plan that is approved moves it for real.
+    'actuate.mode': 'approve',
+    'actuate.actuators': ['route'],
     'lab.season': season,
     'lab.name': flags.name,
   };

@@ -1,0 +1,102 @@
+import type { ActuatedLink } from '../actuate/index.js';
+import type { InterfaceState } from '../capture/source.js';
+import type { XdpInterface, XdpOptions } from '../capture/xdp.js';
+import type { CycleSettings } from '../pipeline/cycle.js';
+import type { Instance } from '../pricing/index.js';
+import type { BlockOptions } from '../store/index.js';
+import type { GatewayConfig, LinkConfig } from './schema.js';
+
+/** Store and reader need so long, beyond the timeouts, until a packet is in the rollups. */
+const SETTLE_MS = 1_500;
+const QUANTILES = [0.5, 0.9, 0.95, 0.99, 0.995];
+
+/** The interfaces that are named to be watched, and those of the links. */
+export function watchedInterfaces(config: GatewayConfig): XdpInterface[] {
+  const named: XdpInterface[] = [...config.capture.interfaces];
+  for (const link of config.links) {
+    if (!named.some((i) => i.name === link.interface && i.netns === link.netns)) {
+      named.push({ name: link.interface, ...(link.netns === undefined ? {} : { netns: link.netns }) });
+    }
+  }
+  return named;
+}
+
+/** The link that an interface carries, if one is described. */
+export const linkOf = (config: GatewayConfig, interfaceName: string): LinkConfig | undefined =>
+  config.links.find((link) => link.interface === interfaceName);
+
+export const captureSettings = ({ capture }: GatewayConfig, interfaces: XdpInterface[]): XdpOptions => ({
+  interfaces,
+  mode: capture.mode,
+  idleTimeoutMs: capture.idleTimeout,
+  activeTimeoutMs: capture.activeTimeout,
+  cacheEntries: capture.cacheEntries,
+  ringBytes: capture.ring,
+  maxFlows: capture.maxFlows,
+  sizeEdges: capture.sizeEdges,
+  tunnels: capture.tunnels,
+  payloadHeadBytes: capture.payloadHeadBytes,
+  batchMs: capture.batchAge,
+});
+
+/** Interface index → what its rows say of the link. */
+export function blockLinks(
+  config: GatewayConfig,
+  interfaces: readonly InterfaceState[],
+): Record<number, BlockOptions['links'][number]> {
+  const links: Record<number, BlockOptions['links'][number]> = {};
+  for (const { index, name } of interfaces) {
+    const link = linkOf(config, name);
+    // A NIC that no link describes is watched all the same; it counts as a public way named after itself.
+    links[index] = link
+      ? { linkId: link.linkId, network: link.network }
+      : { linkId: name, network: 'public' };
+  }
+  return links;
+}
+
+/** The ways out as actuators address them. */
+export const actuatedLinks = (config: GatewayConfig): ActuatedLink[] =>
+  config.links
+    .filter((link) => link.wayOut)
+    .map((link) => ({
+      linkId: link.linkId,
+      interfaceName: link.interface,
+      network: link.network,
+      ...(link.nextHopIPv4 === undefined ? {} : { nextHopIPv4: link.nextHopIPv4 }),
+      ...(link.nextHopIPv6 === undefined ? {} : { nextHopIPv6: link.nextHopIPv6 }),
+    }));
+
+export function cycleSettings(config: GatewayConfig, instance: Instance): CycleSettings {
+  const { cycle, plan, capture } = config;
+  return {
+    everyMs: cycle.every,
+    stepMs: cycle.step,
+    seasonsMs: cycle.seasons,
+    horizonMs: cycle.horizon,
+    historyMs: cycle.history,
+    lagMs:
+      capture.activeTimeout +
+      Math.min(capture.activeTimeout, capture.idleTimeout) / 2 +
+      capture.batchAge +
+      SETTLE_MS,
+    ...(cycle.models ? { models: cycle.models } : {}),
+    quantiles: QUANTILES,
+    sizingQuantile: plan.sizingQuantile,
+    coefficients: { cpuCoresPerGbps: cycle.cpuCoresPerGbps, memoryGiBPerGbps: cycle.memoryGiBPerGbps },
+    goals: {
+      maximumUtilisation: plan.maximumUtilisation,
+      violationUsdPerMinute: plan.violationUsdPerMinute,
+    },
+    hosts: {
+      privateCpuCores: plan.privateCpuCores,
+      privateMemoryBytes: plan.privateMemory,
+      instance: {
+        instanceId: instance.instanceId,
+        cpuCores: instance.cpuCores,
+        memoryBytes: instance.memoryGiB * 2 ** 30,
+        usdPerHour: instance.usdPerHour,
+      },
+    },
+  };
+}

@@ -1,0 +1,275 @@
+import { join } from 'node:path';
+import {
+  type ActuateConfig,
+  type ActuatedLink,
+  type ActuationPlan,
+  type Actuator,
+  type ApplyReport,
+  FileJournal,
+  FileLease,
+  type JournalEntry,
+  makeActuators,
+  PlanApplier,
+  type PlanPreview,
+  planAt,
+  policyOf,
+  type ServiceEndpoint,
+  type Verification,
+} from '../actuate/index.js';
+import type { Component } from '../base/component.js';
+import { defineErrors, messageOf } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
+import type { Plan } from '../plan/index.js';
+import type { StoreClient } from '../store/index.js';
+import { actuationOf } from './plan-words.js';
+import { insertActuations } from './records.js';
+
+const fail = defineErrors({
+  TG_PLAN_UNKNOWN: {
+    message: 'there is no plan {plan}',
+    hint: 'see `tidegate plan history`',
+    httpStatus: 404,
+  },
+  TG_PLAN_AMBIGUOUS: {
+    message: '{plan} is the beginning of several plans',
+    hint: 'give more of the id',
+    exitCode: 2,
+    httpStatus: 409,
+  },
+});
+
+export interface PlanOperationsOptions {
+  readonly gateway: string;
+  readonly config: ActuateConfig;
+  /** Ways out that actuators may act on. */
+  readonly links: readonly ActuatedLink[];
+  /** Network namespace of the links; absent = this process's. */
+  readonly netns?: string;
+  readonly dataDirectory: string;
+  readonly client: Pick<StoreClient, 'query' | 'insertRows'>;
+  /** Keys of a workload's endpoints, as the registry names them: `6/443/<address>`. */
+  readonly endpointKeysOf: (workloadId: number) => readonly string[];
+  readonly names: () => (workloadId: number) => string;
+  readonly logger: Logger;
+  readonly now?: () => number;
+}
+
+/** What is being done to the world, for whoever asks. */
+export interface ActuationState {
+  readonly mode: ActuateConfig['mode'];
+  readonly actuators: readonly string[];
+  /** The plan whose periods are being followed; `null` = none was applied. */
+  readonly followingPlanId: string | null;
+  /** Why the last attempt was refused or failed; `null` after a success. */
+  readonly lastProblem: string | null;
+}
+
+/** How often the plan that is followed is looked at for a period that begins. */
+const FOLLOW_EVERY_MS = 1_000;
+const PROTOCOLS: Readonly<Record<string, ServiceEndpoint['protocol']>> = { '6': 'tcp', '17': 'udp' };
+
+/** `6/443/192.0.2.1` → where steering finds it; `undefined` for what has no port. */
+export function endpointOf(key: string): ServiceEndpoint | undefined {
+  const [protocol = '', port = '', address = ''] = key.split('/');
+  const name = PROTOCOLS[protocol];
+  const number = Number(port);
+  return name === undefined || !(number > 0) || address === ''
+    ? undefined
+    : { address, protocol: name, port: number };
+}
+
+/**
+ * What may be done with plans: preview, apply, roll back. A plan that was applied is followed through its periods
+ * until it expires, another one replaces it, or it is rolled back. Where all actuators are dry-run, each new plan is
+ * applied to them by itself: nothing moves, and the journal tells what would have.
+ */
+export class PlanOperations implements Component {
+  readonly #options: PlanOperationsOptions;
+  readonly #now: () => number;
+  readonly #journal: FileJournal;
+  readonly #actuators: readonly Actuator[];
+  readonly #applier: PlanApplier;
+  /** Journal lines that are on disk and not yet in the store; they go there together. */
+  #unwritten: JournalEntry[] = [];
+  #following: ActuationPlan | undefined;
+  #followedMs = 0;
+  #lastProblem: string | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #busy: Promise<unknown> = Promise.resolve();
+
+  /** @throws TG_ACTUATE_CONFIG */
+  constructor(options: PlanOperationsOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    const { config, dataDirectory, gateway, links, netns, logger } = options;
+    this.#journal = new FileJournal(
+      join(dataDirectory, 'journal.jsonl'),
+      { append: async (entry) => void this.#unwritten.push(entry) },
+      logger,
+    );
+    this.#actuators = makeActuators(config, {
+      gateway,
+      links,
+      endpointsOf: (workloadId) => options.endpointKeysOf(workloadId).flatMap((key) => endpointOf(key) ?? []),
+      ...(netns === undefined ? {} : { netns }),
+      logger,
+    });
+    this.#applier = new PlanApplier({
+      actuators: this.#actuators,
+      journal: this.#journal,
+      lease: new FileLease(join(dataDirectory, 'applier.lease')),
+      policy: policyOf(config),
+      now: this.#now,
+      logger,
+    });
+  }
+
+  get applier(): PlanApplier {
+    return this.#applier;
+  }
+
+  get state(): ActuationState {
+    return {
+      mode: this.#options.config.mode,
+      actuators: this.#actuators.map((actuator) => actuator.name),
+      followingPlanId: this.#following?.planId ?? null,
+      lastProblem: this.#lastProblem,
+    };
+  }
+
+  get #dry(): boolean {
+    return this.#options.config.actuators.every((name) => name === 'dry-run');
+  }
+
+  /** What a crash interrupted is finished or undone before anything else. @throws TG_ACTUATE_JOURNAL, _LEASE */
+  async start(): Promise<void> {
+    await this.#journal.open();
+    const recovery = await this.#applier.recover();
+    if (recovery !== 'nothing') this.#options.logger.warn({ recovery }, 'an interrupted plan was recovered');
+    this.#timer = setInterval(() => void this.#follow(), FOLLOW_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  /** What was applied stays: if Tidegate ends, traffic flows on as it is. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#busy;
+    await this.keep().catch((error: unknown) =>
+      this.#options.logger.warn({ reason: messageOf(error) }, 'the journal on disk is ahead of the store'),
+    );
+    await this.#applier.close();
+    await this.#journal.close();
+  }
+
+  /** Takes a new plan: applied at once where the policy is automatic or nothing can move, else left to be asked for. */
+  async offer(plan: Plan): Promise<void> {
+    if (!this.#dry && this.#options.config.mode !== 'automatic') return;
+    if (this.#options.config.mode === 'observe') return;
+    try {
+      await this.#apply(this.#actuation(plan), this.#dry);
+    } catch (error) {
+      this.#options.logger.warn({ planId: plan.id, reason: messageOf(error) }, 'plan not applied');
+    }
+  }
+
+  /** What applying a plan now would change, and what speaks against it. @throws TG_PLAN_UNKNOWN, _AMBIGUOUS */
+  async preview(planId: string): Promise<PlanPreview> {
+    return this.#applier.preview(planAt(this.#actuation(await this.find(planId)), this.#now()));
+  }
+
+  /**
+   * Applies a plan that a person approved, and follows it. @param planId its id or the beginning of it
+   * @throws TG_PLAN_UNKNOWN, TG_PLAN_AMBIGUOUS, TG_ACTUATE_REFUSED, TG_ACTUATE_LEASE, TG_ACTUATE_APPLY
+   */
+  async apply(planId: string): Promise<ApplyReport> {
+    return this.#apply(this.#actuation(await this.find(planId)), true);
+  }
+
+  /** Undoes the last plan and follows none; its id, or `undefined` when nothing was applied. */
+  async rollback(reason: string): Promise<string | undefined> {
+    this.#following = undefined;
+    return this.#alone(() => this.#applier.rollback(reason));
+  }
+
+  async verify(): Promise<readonly Verification[]> {
+    return this.#applier.verify();
+  }
+
+  /** The newest plan of this gateway that begins with `planId`. @throws TG_PLAN_UNKNOWN, TG_PLAN_AMBIGUOUS */
+  async find(planId: string): Promise<Plan> {
+    const rows = await this.#options.client.query<{ planId: string; plan: string }>(
+      `SELECT planId, argMax(plan, created) AS plan FROM plans
+       WHERE gateway = {gateway:String} AND startsWith(planId, {id:String}) GROUP BY planId LIMIT 2`,
+      { params: { gateway: this.#options.gateway, id: planId } },
+    );
+    const [row] = rows;
+    if (row === undefined || planId === '') throw fail('TG_PLAN_UNKNOWN', { plan: planId });
+    if (rows.length > 1) throw fail('TG_PLAN_AMBIGUOUS', { plan: planId });
+    return JSON.parse(row.plan) as Plan;
+  }
+
+  /** Copies to the store what the journal got since the last call. @throws what the store says; then it is kept */
+  async keep(): Promise<void> {
+    const entries = this.#unwritten;
+    await insertActuations(this.#options.client, this.#options.gateway, entries);
+    this.#unwritten = this.#unwritten.slice(entries.length);
+  }
+
+  #actuation(plan: Plan): ActuationPlan {
+    return actuationOf(plan, this.#options.names());
+  }
+
+  async #apply(plan: ActuationPlan, approved: boolean): Promise<ApplyReport> {
+    return this.#alone(async () => {
+      try {
+        const report = await this.#applyNow(plan, approved);
+        this.#following = plan;
+        this.#lastProblem = null;
+        return report;
+      } catch (error) {
+        this.#lastProblem = messageOf(error);
+        throw error;
+      }
+    });
+  }
+
+  async #applyNow(plan: ActuationPlan, approved: boolean): Promise<ApplyReport> {
+    const nowMs = this.#now();
+    const now = planAt(plan, nowMs);
+    const report = await this.#applier.apply(now, approved);
+    this.#followedMs = nowMs;
+    return report;
+  }
+
+  /** When a period of the plan has begun since the last look, what it asks for is applied too. */
+  async #follow(): Promise<void> {
+    const plan = this.#following;
+    if (plan === undefined) return;
+    const nowMs = this.#now();
+    if (nowMs >= plan.expiresMs) {
+      this.#following = undefined;
+      return;
+    }
+    if (!plan.allocations.some((a) => a.fromMs > this.#followedMs && a.fromMs <= nowMs)) return;
+    await this.#alone(async () => {
+      if (this.#following !== plan) return;
+      try {
+        await this.#applyNow(plan, true);
+      } catch (error) {
+        this.#following = undefined;
+        this.#lastProblem = messageOf(error);
+        this.#options.logger.warn(
+          { planId: plan.planId, reason: messageOf(error) },
+          'plan no longer followed',
+        );
+      }
+    });
+  }
+
+  /** One at a time: a period that begins waits for a rollback that is under way. */
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#busy.then(work);
+    this.#busy = done.catch(() => undefined);
+    return done;
+  }
+}
