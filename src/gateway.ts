@@ -98,7 +98,7 @@ export class Gateway implements Component {
       links: actuatedLinks(config),
       ...(netns === undefined ? {} : { netns }),
       dataDirectory: config.dataDirectory,
-      client: this.#store.client,
+      client: () => this.#store.client,
       endpointKeysOf: (workloadId) => this.#registry?.endpointsOf(workloadId) ?? [],
       names: () => this.#names(),
       logger: childLogger(logger, 'actuate'),

@@ -71,6 +71,7 @@ export function cycleSettings(config: GatewayConfig, instance: Instance): CycleS
   const { cycle, plan, capture } = config;
   return {
     everyMs: cycle.every,
+    validForMs: Math.max(2 * cycle.every, plan.validFor),
     stepMs: cycle.step,
     seasonsMs: cycle.seasons,
     horizonMs: cycle.horizon,

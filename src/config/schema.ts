@@ -47,6 +47,8 @@ const cycleConfig = z.strictObject({
 const planConfig = z.strictObject({
   /** A price book of one's own; absent = the one that ships with Tidegate. */
   priceBook: z.string().optional(),
+  /** A plan may be applied for this long, but at least until the next but one is made. */
+  validFor: durationSetting.prefault('30m'),
   /** Links are filled to this share at most. */
   maximumUtilisation: z.number().gt(0).max(1).default(0.8),
   /** What a minute in which some demand finds no room is worth, in dollars. */

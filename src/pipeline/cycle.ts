@@ -10,6 +10,8 @@ import { type LinkUsage, readUsage, sumSeries, type UsageWindow } from './usage-
 
 export interface CycleSettings {
   readonly everyMs: number;
+  /** How long a plan may be applied after it was made; never beyond the end of its horizon. */
+  readonly validForMs: number;
   readonly stepMs: number;
   readonly seasonsMs: readonly number[];
   readonly horizonMs: number;
@@ -211,7 +213,7 @@ export class PlanningCycle implements Component {
       links,
       hosts: settings.hosts,
       goals: settings.goals,
-      expiresMs: nowMs + 2 * settings.everyMs,
+      expiresMs: Math.min(nowMs + settings.validForMs, first.startMs + first.median.length * first.stepMs),
       forecastMs: first.createdMs,
     });
   }

@@ -46,7 +46,8 @@ export interface PlanOperationsOptions {
   /** Network namespace of the links; absent = this process's. */
   readonly netns?: string;
   readonly dataDirectory: string;
-  readonly client: Pick<StoreClient, 'query' | 'insertRows'>;
+  /** Asked for when it is needed: the embedded engine has no address before it started. */
+  readonly client: () => Pick<StoreClient, 'query' | 'insertRows'>;
   /** Keys of a workload's endpoints, as the registry names them: `6/443/<address>`. */
   readonly endpointKeysOf: (workloadId: number) => readonly string[];
   readonly names: () => (workloadId: number) => string;
@@ -197,7 +198,7 @@ export class PlanOperations implements Component {
 
   /** The newest plan of this gateway that begins with `planId`. @throws TG_PLAN_UNKNOWN, TG_PLAN_AMBIGUOUS */
   async find(planId: string): Promise<Plan> {
-    const rows = await this.#options.client.query<{ planId: string; plan: string }>(
+    const rows = await this.#options.client().query<{ planId: string; plan: string }>(
       `SELECT planId, argMax(plan, created) AS plan FROM plans
        WHERE gateway = {gateway:String} AND startsWith(planId, {id:String}) GROUP BY planId LIMIT 2`,
       { params: { gateway: this.#options.gateway, id: planId } },
@@ -211,7 +212,7 @@ export class PlanOperations implements Component {
   /** Copies to the store what the journal got since the last call. @throws what the store says; then it is kept */
   async keep(): Promise<void> {
     const entries = this.#unwritten;
-    await insertActuations(this.#options.client, this.#options.gateway, entries);
+    await insertActuations(this.#options.client(), this.#options.gateway, entries);
     this.#unwritten = this.#unwritten.slice(entries.length);
   }
 

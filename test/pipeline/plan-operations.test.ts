@@ -65,7 +65,7 @@ describe('plan operations', () => {
       config,
       links: [],
       dataDirectory: directory,
-      client: {
+      client: () => ({
         query: async <T>(_sql: string, options?: { params?: Record<string, unknown> }) =>
           plans
             .filter((plan) => plan.id.startsWith(String(options?.params?.id)))
@@ -75,7 +75,7 @@ describe('plan operations', () => {
           if (storeAway) throw new Error('the store is away');
           rows.push(...(entries as JournalEntry[]));
         },
-      },
+      }),
       endpointKeysOf: () => [],
       names: () => (id) => `w${id}`,
       logger: pino({ level: 'silent' }),
