@@ -32,6 +32,7 @@ import { WorkloadMemory } from './pipeline/workload-memory.js';
 import { Planner } from './plan/index.js';
 import { PriceBook } from './pricing/index.js';
 import { Store } from './store/index.js';
+import { PrometheusClient, UsageCollector } from './usage/index.js';
 
 const fail = defineErrors({
   TG_GATEWAY_NO_INTERFACE: {
@@ -140,6 +141,7 @@ export class Gateway implements Component {
       await this.#up(this.#source);
       this.#ingest = this.#makeIngest(registry);
       await this.#up(this.#ingest);
+      await this.#collectUsage();
       this.#cycle = this.#makeCycle();
       if (config.cycle.enabled) await this.#up(this.#cycle);
       await this.#up(this.#api);
@@ -290,6 +292,29 @@ export class Gateway implements Component {
       writer: this.#store.writer,
       logger: childLogger(logger, 'ingest'),
     });
+  }
+
+  /** CPU and memory of the workloads' hosts, where there is a Prometheus to ask. */
+  async #collectUsage(): Promise<void> {
+    const { config, logger } = this.#options;
+    const { prometheus } = config.usage;
+    if (prometheus === undefined) return;
+    const { url, bearerToken, user, password, timeout } = prometheus;
+    await this.#up(
+      new UsageCollector({
+        gateway: config.gateway,
+        config: config.usage,
+        prometheus: new PrometheusClient({
+          url,
+          timeoutMs: timeout,
+          ...(bearerToken === undefined ? {} : { bearerToken }),
+          ...(user === undefined ? {} : { user }),
+          ...(password === undefined ? {} : { password }),
+        }),
+        client: () => this.#store.client,
+        logger: childLogger(logger, 'usage'),
+      }),
+    );
   }
 
   #makeCycle(): PlanningCycle {

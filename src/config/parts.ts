@@ -68,7 +68,7 @@ export const actuatedLinks = (config: GatewayConfig): ActuatedLink[] =>
     }));
 
 export function cycleSettings(config: GatewayConfig, instance: Instance): CycleSettings {
-  const { cycle, plan, capture } = config;
+  const { cycle, plan, capture, usage } = config;
   return {
     everyMs: cycle.every,
     validForMs: Math.max(2 * cycle.every, plan.validFor),
@@ -85,6 +85,15 @@ export function cycleSettings(config: GatewayConfig, instance: Instance): CycleS
     quantiles: QUANTILES,
     sizingQuantile: plan.sizingQuantile,
     coefficients: { cpuCoresPerGbps: cycle.cpuCoresPerGbps, memoryGiBPerGbps: cycle.memoryGiBPerGbps },
+    ...(usage.prometheus === undefined
+      ? {}
+      : {
+          resourceModel: {
+            minimumR2: usage.minimumR2,
+            windowSteps: Math.ceil(usage.fitWindow / cycle.step),
+            memoryHeadroom: usage.memoryHeadroom,
+          },
+        }),
     goals: {
       maximumUtilisation: plan.maximumUtilisation,
       violationUsdPerMinute: plan.violationUsdPerMinute,

@@ -5,6 +5,7 @@ import { captureConfig } from '../capture/config.js';
 import { fingerprintConfig } from '../fingerprint/index.js';
 import { labConfig } from '../lab/config.js';
 import { storeConfig } from '../store/config.js';
+import { usageConfig } from '../usage/index.js';
 
 /** A way out of the gateway, or into it. */
 const linkConfig = z.strictObject({
@@ -73,6 +74,7 @@ export const gatewayConfig = z.strictObject({
   links: z.array(linkConfig).default([]),
   capture: captureConfig.prefault({}),
   store: storeConfig.prefault({}),
+  usage: usageConfig.prefault({}),
   cycle: cycleConfig.prefault({}),
   fingerprint: fingerprintConfig.prefault({}),
   plan: planConfig.prefault({}),

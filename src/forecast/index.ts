@@ -1,7 +1,7 @@
 export { forecastSeries } from './ensemble.js';
 export { FORECASTERS } from './members/index.js';
 export { ForecastPool, type ForecastPoolOptions } from './pool.js';
-export { type ResourceCoefficients, type ResourceNeeds, resourceNeeds } from './resource-needs.js';
+export type { ResourceCoefficients } from './resource-coefficients.js';
 export type {
   Forecast,
   Forecaster,

@@ -4,9 +4,12 @@ import type { Logger } from '../base/logger.js';
 import type { Forecast, ForecastRequest, ResourceCoefficients, Signal } from '../forecast/index.js';
 import type { Plan, PlanGoals, PlanHosts, PlanInput, PlanLink } from '../plan/index.js';
 import type { StoreClient } from '../store/index.js';
+import type { ResourceModelOptions } from '../usage/index.js';
+import { CycleHistory, seriesIdOf } from './cycle-history.js';
 import { demandOf, periodsOf, type WorkloadFacts } from './demand.js';
 import { insertForecasts, insertPlan, insertRealisedErrors } from './records.js';
-import { type LinkUsage, readUsage, sumSeries, type UsageWindow } from './usage-history.js';
+import { resourceForecasts } from './resource-forecasts.js';
+import type { LinkUsage } from './usage-history.js';
 
 export interface CycleSettings {
   readonly everyMs: number;
@@ -23,6 +26,8 @@ export interface CycleSettings {
   /** The quantile that capacity is provided for. */
   readonly sizingQuantile: number;
   readonly coefficients: ResourceCoefficients;
+  /** How collected CPU and memory are used; absent = nothing is collected. */
+  readonly resourceModel?: ResourceModelOptions;
   readonly goals: PlanGoals;
   readonly hosts: PlanHosts;
 }
@@ -42,26 +47,10 @@ export interface CycleDependencies {
   readonly settings: CycleSettings;
 }
 
-const SIGNALS: readonly {
-  readonly signal: Signal;
-  readonly pick: (usage: LinkUsage) => LinkUsage['outBps'];
-}[] = [
-  { signal: 'bandwidthOutBps', pick: (usage) => usage.outBps },
-  { signal: 'bandwidthInBps', pick: (usage) => usage.inBps },
-];
 /** Steps that tell what a workload does now. */
 const CURRENT_STEPS = 5;
 /** Earlier forecasts kept to be compared with what came. */
 const REMEMBERED_CYCLES = 64;
-
-const tableFor = (stepMs: number): UsageWindow['table'] =>
-  stepMs % 3_600_000 === 0
-    ? 'usage_1h'
-    : stepMs % 300_000 === 0
-      ? 'usage_5m'
-      : stepMs % 60_000 === 0
-        ? 'usage_1m'
-        : 'usage_1s';
 
 const lastMean = (values: Float64Array): number => {
   const recent = values.subarray(Math.max(0, values.length - CURRENT_STEPS));
@@ -131,35 +120,27 @@ export class PlanningCycle implements Component {
     const { stepMs } = settings;
     const toMs = Math.floor((nowMs - settings.lagMs) / stepMs) * stepMs;
     const fromMs = toMs - Math.ceil(settings.historyMs / stepMs) * stepMs;
-    const usage = await readUsage(client, { gateway, table: tableFor(stepMs), fromMs, toMs, stepMs });
-    const byWorkload = new Map<number, LinkUsage[]>();
-    for (const u of usage) byWorkload.set(u.workloadId, [...(byWorkload.get(u.workloadId) ?? []), u]);
-    // Traffic that belongs to no workload yet has no behaviour of its own to forecast.
-    byWorkload.delete(0);
-    if (byWorkload.size === 0) return;
-
-    const requests: ForecastRequest[] = [];
-    for (const [workloadId, links] of byWorkload) {
-      for (const { signal, pick } of SIGNALS) {
-        requests.push({
-          seriesId: `${gateway}/${workloadId}/${signal}`,
-          signal,
-          history: sumSeries(links.map(pick)),
-          horizonSteps: Math.ceil((settings.horizonMs + toMs - nowMs + settings.lagMs) / stepMs),
-          seasonSteps: settings.seasonsMs.map((season) => Math.round(season / stepMs)),
-          quantiles: settings.quantiles,
-          ...(settings.models ? { models: settings.models } : {}),
-        });
-      }
-    }
-    await this.#realise(byWorkload, toMs);
-    const made = await pool.forecast(requests, nowMs);
+    const history = await CycleHistory.read(
+      client,
+      { gateway, fromMs, toMs, stepMs },
+      settings.resourceModel,
+    );
+    if (history.workloads.length === 0) return;
+    await this.#realise(history, toMs);
+    const requests = history.requests({
+      horizonSteps: Math.ceil((settings.horizonMs + toMs - nowMs + settings.lagMs) / stepMs),
+      seasonSteps: settings.seasonsMs.map((season) => Math.round(season / stepMs)),
+      quantiles: settings.quantiles,
+      ...(settings.models ? { models: settings.models } : {}),
+    });
+    const traffic = await pool.forecast(requests, nowMs);
+    const made = [...traffic, ...this.#resources(history, traffic)];
     await insertForecasts(client, gateway, made);
     this.#forecasts += made.length;
     this.#pending.push({ forecasts: made, untilMs: toMs + (made[0]?.median.length ?? 0) * stepMs });
     this.#pending = this.#pending.slice(-REMEMBERED_CYCLES);
 
-    const plan = await this.#makePlan(byWorkload, made, nowMs);
+    const plan = await this.#makePlan(history, made, nowMs);
     if (plan === undefined) return;
     this.#plan = plan;
     await insertPlan(client, plan);
@@ -169,37 +150,60 @@ export class PlanningCycle implements Component {
         planId: plan.id.slice(0, 12),
         costUsd: plan.costUsd,
         doNothingUsd: plan.doNothingUsd,
-        workloads: byWorkload.size,
+        workloads: history.workloads.length,
         forecasts: made.length,
       },
       'planned',
     );
   }
 
+  /** CPU and memory ahead of every workload whose traffic could be told ahead, unless they were forecast already. */
+  #resources(history: CycleHistory, traffic: readonly Forecast[]): Forecast[] {
+    const { gateway, settings } = this.#dependencies;
+    const find = finder(gateway, traffic);
+    return history.workloads.flatMap(({ workloadId, model }) => {
+      const out = find(workloadId, 'bandwidthOutBps');
+      if (out === undefined) return [];
+      const ownCpu = find(workloadId, 'cpuCores');
+      const { cpu, memory } = resourceForecasts(
+        model,
+        {
+          out,
+          inbound: find(workloadId, 'bandwidthInBps'),
+          flows: find(workloadId, 'flowsPerSecond'),
+        },
+        ownCpu,
+        settings.coefficients,
+      );
+      return cpu === ownCpu ? [memory] : [cpu, memory];
+    });
+  }
+
   async #makePlan(
-    byWorkload: ReadonlyMap<number, readonly LinkUsage[]>,
+    history: CycleHistory,
     made: readonly Forecast[],
     nowMs: number,
   ): Promise<Plan | undefined> {
     const { settings, gateway, names, planner } = this.#dependencies;
     const nameOf = names();
-    const usable = made.filter((forecast) => forecast.status !== 'refused');
-    const find = (workloadId: number, signal: Signal): Forecast | undefined =>
-      usable.find((f) => f.seriesId === `${gateway}/${workloadId}/${signal}`);
-    const first = usable[0];
+    const find = finder(gateway, made);
+    const first = made.find((forecast) => forecast.status !== 'refused');
     if (first === undefined) return undefined;
     const periods = periodsOf(first.startMs, first.stepMs, first.median.length);
-    const workloads = [...byWorkload].flatMap(([workloadId, links]) => {
+    const workloads = history.workloads.flatMap((workload) => {
+      const { workloadId, links } = workload;
       const out = find(workloadId, 'bandwidthOutBps');
-      if (out === undefined) return [];
+      const cpu = find(workloadId, 'cpuCores');
+      const memory = find(workloadId, 'memoryBytes');
+      if (out === undefined || cpu === undefined || memory === undefined) return [];
       return [
         demandOf(
           this.#facts(workloadId, nameOf(workloadId), links),
           out,
           find(workloadId, 'bandwidthInBps'),
+          { cpu, memory },
           periods,
           settings.sizingQuantile,
-          settings.coefficients,
         ),
       ];
     });
@@ -235,18 +239,20 @@ export class PlanningCycle implements Component {
   }
 
   /** Compares forecasts whose horizon is over with what came. */
-  async #realise(byWorkload: ReadonlyMap<number, readonly LinkUsage[]>, toMs: number): Promise<void> {
+  async #realise(history: CycleHistory, toMs: number): Promise<void> {
     const { client, gateway } = this.#dependencies;
     const due = this.#pending.filter((p) => p.untilMs <= toMs);
     this.#pending = this.#pending.filter((p) => p.untilMs > toMs);
     for (const { forecasts } of due) {
-      const actuals = forecasts.map((forecast) => {
-        const [, id, signal] = forecast.seriesId.split('/');
-        const links = byWorkload.get(Number(id));
-        const pick = SIGNALS.find((s) => s.signal === signal)?.pick;
-        return links && pick ? sumSeries(links.map(pick)) : undefined;
-      });
+      const actuals = forecasts.map((forecast) => history.actual(forecast.seriesId));
       await insertRealisedErrors(client, gateway, forecasts, actuals, toMs);
     }
   }
+}
+
+/** Looks up usable forecasts by workload and signal. */
+function finder(gateway: string, forecasts: readonly Forecast[]) {
+  const usable = new Map(forecasts.filter((f) => f.status !== 'refused').map((f) => [f.seriesId, f]));
+  return (workloadId: number, signal: Signal): Forecast | undefined =>
+    usable.get(seriesIdOf(gateway, workloadId, signal));
 }

@@ -1,4 +1,4 @@
-import { type Forecast, type ResourceCoefficients, resourceNeeds } from '../forecast/index.js';
+import type { Forecast } from '../forecast/index.js';
 import type { Period, WorkloadDemand } from '../plan/index.js';
 
 /** What is known of a workload besides its forecasts. */
@@ -50,15 +50,15 @@ const pathAt = (forecast: Forecast, q: number): Float64Array =>
 
 /**
  * A workload's demand for the planner: billed by the expected rate outwards, sized by a high quantile of the busier
- * direction and never below what it uses now. CPU and memory follow the sized rate by configured coefficients.
+ * direction and never below what it uses now. CPU and memory are sized by the same quantile.
  */
 export function demandOf(
   facts: WorkloadFacts,
   out: Forecast,
   inbound: Forecast | undefined,
+  resources: { readonly cpu: Forecast; readonly memory: Forecast },
   periods: readonly Period[],
   sizingQuantile: number,
-  coefficients: ResourceCoefficients,
 ): WorkloadDemand {
   const { startMs, stepMs } = out;
   const medianBps = perPeriod(out.median, periods, startMs, stepMs, mean);
@@ -68,14 +68,15 @@ export function demandOf(
   const peakBps = medianBps.map((median, t) =>
     Math.max(median, ...sized.map((row) => row[t] ?? 0), t === 0 ? facts.currentBps : 0),
   );
-  const needs = resourceNeeds(Float64Array.from(peakBps), coefficients);
+  const sizedBy = (forecast: Forecast): number[] =>
+    perPeriod(pathAt(forecast, sizingQuantile), periods, startMs, stepMs, maximum);
   return {
     workloadId: facts.workloadId,
     name: facts.name,
     medianBps,
     peakBps,
-    cpuCores: [...needs.cpuCores],
-    memoryBytes: [...needs.memoryBytes],
+    cpuCores: sizedBy(resources.cpu),
+    memoryBytes: sizedBy(resources.memory),
     currentShares: facts.shares,
   };
 }

@@ -6,7 +6,8 @@ import type { StoreClient } from '../store/index.js';
 type Inserter = Pick<StoreClient, 'insertRows'>;
 
 const iso = (ms: number): string => new Date(ms).toISOString();
-const workloadOf = (seriesId: string): number => Number(seriesId.split('/')[1] ?? 0);
+/** 0 for a series of a whole link. */
+const workloadOf = (seriesId: string): number => Number(seriesId.split('/')[1]) || 0;
 
 /** Keeps forecasts with the mix that made them. */
 export async function insertForecasts(

@@ -8,6 +8,7 @@ export interface LinkUsage {
   /** Private towards public, bit/s. */
   readonly outBps: SeriesHistory;
   readonly inBps: SeriesHistory;
+  readonly packetsPerSecond: SeriesHistory;
   readonly flowsPerSecond: SeriesHistory;
 }
 
@@ -28,6 +29,7 @@ interface UsageRow {
   readonly step: number;
   readonly octetsOut: number;
   readonly octetsIn: number;
+  readonly packets: number;
   readonly flows: number;
 }
 
@@ -44,7 +46,8 @@ export async function readUsage(
   const { fromMs, toMs, stepMs } = window;
   const rows = await client.query<UsageRow>(
     `SELECT workloadId, linkId, intDiv(toUnixTimestamp(time) - {from:UInt32}, {step:UInt32}) AS step,
-       toFloat64(sum(octetsOut)) AS octetsOut, toFloat64(sum(octetsIn)) AS octetsIn, toFloat64(sum(flows)) AS flows
+       toFloat64(sum(octetsOut)) AS octetsOut, toFloat64(sum(octetsIn)) AS octetsIn,
+       toFloat64(sum(packetsOut + packetsIn)) AS packets, toFloat64(sum(flows)) AS flows
      FROM ${window.table}
      WHERE gateway = {gateway:String} AND time >= toDateTime({from:UInt32}) AND time < toDateTime({to:UInt32})
      GROUP BY workloadId, linkId, step ORDER BY workloadId, linkId, step`,
@@ -73,6 +76,7 @@ export async function readUsage(
       linkId,
       outBps: series((row) => row.octetsOut, 8),
       inBps: series((row) => row.octetsIn, 8),
+      packetsPerSecond: series((row) => row.packets, 1),
       flowsPerSecond: series((row) => row.flows, 1),
     });
     first = end;
