@@ -84,9 +84,16 @@ export function forecastSeries(request: ForecastRequest, nowMs: number): Forecas
   const n = values.length;
   const { horizonSteps } = request;
   const nonNegative = values.every((value) => value >= 0);
+  // The history may begin later than asked: leading steps that are not known are cut off.
+  const cut = Math.round((startMs - request.history.startMs) / stepMs);
+  const regressors =
+    request.regressors && new Map([...request.regressors].map(([name, x]) => [name, x.subarray(cut)]));
   const context = (length: number): ForecasterContext => ({
     stepMs,
     startMs,
+    ...(request.events ? { events: request.events } : {}),
+    ...(request.prophet ? { prophet: request.prophet } : {}),
+    ...(regressors ? { regressors } : {}),
     seasonSteps: request.seasonSteps.filter((season) => season >= 2 && length >= season),
   });
   const failures: { model: string; reason: string }[] = [];
@@ -106,7 +113,7 @@ export function forecastSeries(request: ForecastRequest, nowMs: number): Forecas
 
   const held = Math.max(1, Math.min(horizonSteps, Math.floor(n / 3)));
   const origins = originsOf(n, held, 3);
-  const wanted = request.models ?? [...FORECASTERS.keys()];
+  const wanted = request.models ?? [...FORECASTERS.values()].filter((f) => !f.onRequest).map((f) => f.name);
   const judged: Judged[] = [];
   for (const name of wanted) {
     const forecaster = FORECASTERS.get(name);

@@ -24,6 +24,32 @@ export interface ForecastRequest {
   readonly quantiles: readonly number[];
   /** Member names; absent = all, chosen by their errors. */
   readonly models?: readonly string[];
+  /** Events in the history and in the horizon. */
+  readonly events?: readonly CalendarEvent[];
+  readonly prophet?: ProphetSettings;
+  /** By name: known values over the history and then over the horizon, step by step. */
+  readonly regressors?: ReadonlyMap<string, Float64Array>;
+}
+
+/** A span of time that is not like others: a holiday, a maintenance window, the end of a month. */
+export interface CalendarEvent {
+  /** Its kind: spans of one name are expected to be alike. */
+  readonly name: string;
+  /** Unix time. */
+  readonly startMs: number;
+  readonly endMs: number;
+  /** What it does to the signal, where that is known: 0.2 = a fifth of what it would be. Absent = learnt. */
+  readonly multiply?: number;
+}
+
+/** What Prophet can be told; by its own names. */
+export interface ProphetSettings {
+  readonly growth?: 'linear' | 'logistic' | 'flat';
+  /** Saturation of logistic growth, in the unit of the signal. */
+  readonly cap?: number;
+  readonly floor?: number;
+  readonly changepointPriorScale?: number;
+  readonly seasonalityMode?: 'additive' | 'multiplicative';
 }
 
 export interface QuantilePath {
@@ -68,6 +94,10 @@ export interface ForecasterContext {
   readonly startMs: number;
   /** Seasons that the history covers at least once, in steps, shortest first; may be empty. */
   readonly seasonSteps: readonly number[];
+  readonly events?: readonly CalendarEvent[];
+  readonly prophet?: ProphetSettings;
+  /** By name: values from the first of the history on. */
+  readonly regressors?: ReadonlyMap<string, Float64Array>;
 }
 
 /**
@@ -80,5 +110,7 @@ export interface Forecaster {
   readonly name: string;
   /** Relative cost; expensive members are judged on fewer origins. */
   readonly expensive?: boolean;
+  /** Runs only where `models` names it. */
+  readonly onRequest?: boolean;
   forecast(history: Float64Array, horizon: number, context: ForecasterContext): Float64Array | undefined;
 }

@@ -1,4 +1,6 @@
 import type { Forecaster } from '../types.js';
+import { arima } from './arima.js';
+import { mstl } from './mstl.js';
 import { prophet } from './prophet.js';
 import { ridgeAr } from './ridge-ar.js';
 import { level, profile, seasonalNaive } from './simple.js';
@@ -15,6 +17,8 @@ export const FORECASTERS: ReadonlyMap<string, Forecaster> = new Map(
     profile(4, 2, 0.7),
     ridgeAr(2, false),
     ridgeAr(2, true),
+    mstl,
+    arima,
     prophet,
   ].map((forecaster) => [forecaster.name, forecaster]),
 );

@@ -1,9 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { initSync, Prophet } from '@bsull/augurs/prophet';
-import { optimizer } from '@bsull/augurs-prophet-wasmstan';
-import type { Forecaster } from '../types.js';
+import type { CalendarEvent, Forecaster, ForecasterContext } from '../types.js';
+import { type ProphetEvents, type ProphetFrame, prophetForecast } from './prophet-model.js';
 
 const DAY_MS = 86_400_000;
 /** L-BFGS steps; the gain beyond is small and the time to convergence depends on the data. */
@@ -12,62 +8,84 @@ const ITERATIONS = 300;
 const MAX_POINTS = 4032;
 /** Seasons of history that a seasonal term needs. */
 const COVERED = 1.1;
+/** The highest harmonic: more follow the noise. */
+const MAX_ORDER = 8;
 
-let loaded = false;
-/** The WebAssembly module is compiled once a thread; its own loader would try to fetch a file URL. */
-function load(): void {
-  if (loaded) return;
-  // The package exports its entry points only; the WebAssembly file lies beside one of them.
-  const entry = createRequire(import.meta.url).resolve('@bsull/augurs/prophet');
-  const wasm = join(dirname(entry), 'prophet_bg.wasm');
-  initSync({ module: readFileSync(wasm) });
-  loaded = true;
+/** Kinds of events by name, with what the history and the horizon see of them. */
+export function eventsOf(events: readonly CalendarEvent[]): ProphetEvents[] {
+  const byName = new Map<string, ProphetEvents['spans'][number][]>();
+  for (const { name, startMs, endMs } of events) {
+    const spans = byName.get(name) ?? [];
+    byName.set(name, spans);
+    spans.push({ startSeconds: Math.round(startMs / 1000), endSeconds: Math.round(endMs / 1000) });
+  }
+  return [...byName].map(([name, spans]) => ({ name, spans }));
 }
 
+const constant = (value: number, length: number): number[] => new Array<number>(length).fill(value);
+
 /**
- * Prophet (Taylor and Letham, 2018) with its own Stan model in WebAssembly: linear trend with changepoints and a
- * Fourier series for each season that the history covers.
+ * Prophet as a member: linear, flat or capped trend with changepoints, a Fourier series for each season that the
+ * history covers, the calendar's events as its holidays, and the regressors it is given.
  */
 export const prophet: Forecaster = {
   name: 'prophet',
   expensive: true,
-  forecast(history, horizon, { seasonSteps, startMs, stepMs }) {
+  forecast(history, horizon, context) {
+    const { seasonSteps, startMs, stepMs, prophet: settings = {} } = context;
     const skip = Math.max(0, history.length - MAX_POINTS);
     const values = history.subarray(skip);
     if (values.length < 20 || stepMs < 1000) return undefined;
     const seasons = seasonSteps.filter((season) => values.length >= COVERED * season);
     // Without any seasonal term the library traps.
     if (seasons.length === 0) return undefined;
-    load();
-    const off = { type: 'manual' as const, enabled: false };
-    const model = new Prophet({
-      optimizer,
-      scaling: 'minMax',
-      dailySeasonality: off,
-      weeklySeasonality: off,
-      yearlySeasonality: off,
-      uncertaintySamples: 0,
-    });
-    try {
-      for (const [i, season] of seasons.entries()) {
-        model.addSeasonality(`season${i}`, {
-          period: (season * stepMs) / DAY_MS,
-          fourierOrder: Math.max(2, Math.min(8, Math.floor(season / 4))),
-        });
-      }
-      const first = startMs + skip * stepMs;
+    const first = startMs + skip * stepMs;
+    const frame = (from: number, length: number): ProphetFrame => ({
       // The library takes whole seconds only.
-      const second = (i: number): number => Math.round((first + i * stepMs) / 1000);
-      const ds = Array.from(values, (_, i) => second(i));
-      model.fit({ ds, y: Array.from(values) }, { iter: ITERATIONS });
-      const future = Array.from({ length: horizon }, (_, i) => second(values.length + i));
-      return Float64Array.from(model.predict({ ds: future }).yhat.point);
-    } finally {
-      try {
-        model.free();
-      } catch {
-        // After a trap inside the library the model counts as borrowed for ever; the trap itself is what is reported.
-      }
-    }
+      seconds: Array.from({ length }, (_, i) => Math.round((first + (from + i) * stepMs) / 1000)),
+      ...capsOf(settings, length),
+      ...regressorsOf(context, skip + from, length),
+    });
+    const events = eventsOf(context.events ?? []);
+    return prophetForecast(frame(0, values.length), Array.from(values), frame(values.length, horizon), {
+      scaling: 'minMax',
+      growth: settings.growth ?? 'linear',
+      daily: 'off',
+      weekly: 'off',
+      yearly: 'off',
+      iterations: ITERATIONS,
+      ...(settings.changepointPriorScale === undefined
+        ? {}
+        : { changepointPriorScale: settings.changepointPriorScale }),
+      ...(settings.seasonalityMode === undefined ? {} : { seasonalityMode: settings.seasonalityMode }),
+      seasonalities: seasons.map((season, i) => ({
+        name: `season${i}`,
+        periodDays: (season * stepMs) / DAY_MS,
+        fourierOrder: Math.max(2, Math.min(MAX_ORDER, Math.floor(season / 4))),
+      })),
+      ...(events.length > 0 ? { events } : {}),
+      regressors: [...(context.regressors?.keys() ?? [])].map((name) => ({ name })),
+    }).point;
   },
 };
+
+function capsOf(
+  settings: NonNullable<ForecasterContext['prophet']>,
+  length: number,
+): Pick<ProphetFrame, 'cap' | 'floor'> {
+  if (settings.growth !== 'logistic' || settings.cap === undefined) return {};
+  return { cap: constant(settings.cap, length), floor: constant(settings.floor ?? 0, length) };
+}
+
+function regressorsOf(
+  { regressors }: ForecasterContext,
+  from: number,
+  length: number,
+): Pick<ProphetFrame, 'regressors'> {
+  if (regressors === undefined || regressors.size === 0) return {};
+  return {
+    regressors: Object.fromEntries(
+      [...regressors].map(([name, x]) => [name, Array.from({ length }, (_, i) => x[from + i] ?? 0)]),
+    ),
+  };
+}
