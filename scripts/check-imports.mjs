@@ -18,7 +18,7 @@ const LEVEL = {
   config: 9.5,
   pipeline: 9,
   lab: 9,
-  api: 10,
+  api: 9.2,
   console: 10,
   // src/gateway.ts, the composition root, and src/index.ts
   '': 11,

@@ -8,6 +8,7 @@ import { defineErrors, messageOf } from './base/errors.js';
 import { childLogger, type Logger } from './base/logger.js';
 import { workerFile } from './base/worker-file.js';
 import { XdpSource } from './capture/xdp.js';
+import { consoleDirectory } from './config/console-directory.js';
 import {
   actuatedLinks,
   blockLinks,
@@ -105,9 +106,26 @@ export class Gateway implements Component {
       logger: childLogger(logger, 'actuate'),
     });
     this.#api = new ApiServer({
+      gateway: config.gateway,
+      config: config.api,
       socket: this.#socket,
+      logger: childLogger(logger, 'api'),
       status: () => this.status(),
       notReady: () => (this.#store.ready ? {} : { store: 'ClickHouse does not answer' }),
+      links: config.links.map(({ capacity, netns: _netns, nextHopIPv4: _v4, nextHopIPv6: _v6, ...link }) => ({
+        ...link,
+        capacityBps: capacity,
+      })),
+      prices: this.#prices,
+      reader: () => this.#store.reader,
+      readerAccess: () => this.#store.endpoint(),
+      writer: () => this.#store.client,
+      workloads: () => this.#knownWorkloads(),
+      plans: this.#operations,
+      planNow: () => this.planNow(),
+      doctor: async () => [],
+      sizeEdges: config.capture.sizeEdges,
+      ...consoleDirectory(),
     });
   }
 
@@ -157,7 +175,7 @@ export class Gateway implements Component {
       startedMs: this.#startedMs,
       dataDirectory: config.dataDirectory,
       store: this.#store.endpoint(),
-      api: { socket: this.#socket },
+      api: { socket: this.#socket, urls: this.#api.addresses },
     });
     logger.info({ gateway: config.gateway, mode: this.#options.mode }, 'gateway running');
   }
@@ -239,10 +257,19 @@ export class Gateway implements Component {
           }
         : null,
       store: { kind: this.#store.kind, reachable: writer.reachable, spoolBytes: writer.spoolBytes },
-      warnings: interfaces.flatMap((i) =>
-        i.mode === 'generic' ? [`${i.name} is in generic mode: ${i.reason ?? ''}`] : [],
-      ),
+      warnings: [
+        ...interfaces.flatMap((i) =>
+          i.mode === 'generic' ? [`${i.name} is in generic mode: ${i.reason ?? ''}`] : [],
+        ),
+        ...this.#api.problems,
+      ],
     };
+  }
+
+  #knownWorkloads(): WorkloadRegistry {
+    // The API starts after the registry stands.
+    if (this.#registry === undefined) throw new Error('no workload registry before the gateway has started');
+    return this.#registry;
   }
 
   #sampleRate(): void {

@@ -1,44 +1,115 @@
-import { chmodSync, rmSync } from 'node:fs';
-import fastify, { type FastifyInstance } from 'fastify';
+import { chmodSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Component } from '../base/component.js';
-import type { GatewayStatus } from '../pipeline/status.js';
+import { messageOf } from '../base/errors.js';
+import { packageRoot } from '../base/package-root.js';
+import { isLoopback, type Listener } from './access.js';
+import { type ApiApp, buildApp } from './app.js';
+import { Approvals } from './approvals.js';
+import { Audit } from './audit.js';
+import type { ApiDependencies } from './dependencies.js';
+import { apiError } from './errors.js';
+import { GatewayMetrics } from './metrics.js';
+import { FingerprintProjection } from './projection.js';
+import type { Services } from './services.js';
+import { StageMonitor } from './stages.js';
 
-export interface ApiDependencies {
-  /** The unix socket to listen on; only its owner may connect. */
-  readonly socket: string;
-  readonly status: () => GatewayStatus;
-  /** Reasons why the gateway is not ready, by component; empty = ready. */
-  readonly notReady: () => Readonly<Record<string, string>>;
-}
-
-/** The gateway's own HTTP interface on a unix socket: state for the command line, health for supervisors. */
+/**
+ * The gateway's HTTP interface: on a unix socket, which only the owner can open and who may do everything, and on the
+ * TCP addresses of the configuration. An address that is taken is said and left out: measuring goes on without it.
+ */
 export class ApiServer implements Component {
   readonly #dependencies: ApiDependencies;
-  #server: FastifyInstance | undefined;
+  readonly #stages: StageMonitor;
+  #apps: ApiApp[] = [];
+  #addresses: string[] = [];
+  #problems: string[] = [];
+  #abort: AbortController | undefined;
 
+  /** @throws TG_API_EXPOSED when other hosts could reach it without tokens or TLS */
   constructor(dependencies: ApiDependencies) {
+    const { config } = dependencies;
+    for (const { host, port } of config.listen) {
+      if (isLoopback(host)) continue;
+      const address = `${host}:${port}`;
+      if (config.tokens.length === 0)
+        throw apiError('TG_API_EXPOSED', { address, missing: 'there are no tokens', setting: 'api.tokens' });
+      if (config.tls === undefined && !config.allowPlaintext)
+        throw apiError('TG_API_EXPOSED', {
+          address,
+          missing: 'there is no TLS',
+          setting: 'api.tls, or api.allowPlaintext behind a proxy that has it',
+        });
+    }
     this.#dependencies = dependencies;
+    this.#stages = new StageMonitor(dependencies.status);
+  }
+
+  /** URLs that are listened on. */
+  get addresses(): readonly string[] {
+    return this.#addresses;
+  }
+
+  /** Addresses that could not be had, in words. */
+  get problems(): readonly string[] {
+    return this.#problems;
   }
 
   async start(): Promise<void> {
-    const { socket, status, notReady } = this.#dependencies;
-    const server = fastify({ logger: false, forceCloseConnections: true });
-    server.get('/status', async () => status());
-    server.get('/livez', async () => ({ status: 'alive' }));
-    server.get('/readyz', async (_request, reply) => {
-      const reasons = notReady();
-      const ready = Object.keys(reasons).length === 0;
-      return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready', reasons });
-    });
+    const { socket, config, logger } = this.#dependencies;
+    this.#abort = new AbortController();
+    const services = this.#services(this.#abort.signal);
+    const local = await this.#build(services, { kind: 'socket', exposed: false });
     rmSync(socket, { force: true });
-    await server.listen({ path: socket });
+    await local.listen({ path: socket });
     chmodSync(socket, 0o600);
-    this.#server = server;
+    for (const { host, port } of config.listen) {
+      const app = await this.#build(services, { kind: 'tcp', exposed: !isLoopback(host) });
+      try {
+        this.#addresses.push(await app.listen({ host, port }));
+      } catch (error) {
+        const reason = messageOf(error);
+        this.#problems.push(`the API does not listen on ${host}:${port}: ${reason}`);
+        logger.warn({ host, port, reason }, 'the API does not listen there');
+      }
+    }
+    this.#stages.start();
   }
 
   async stop(): Promise<void> {
-    await this.#server?.close();
-    this.#server = undefined;
+    this.#stages.stop();
+    this.#abort?.abort();
+    await Promise.all(this.#apps.splice(0).map((app) => app.close()));
+    this.#addresses = [];
+    this.#problems = [];
     rmSync(this.#dependencies.socket, { force: true });
+  }
+
+  async #build(services: Services, listener: Listener): Promise<ApiApp> {
+    const app = await buildApp(this.#dependencies, services, listener);
+    this.#apps.push(app);
+    return app;
+  }
+
+  #services(signal: AbortSignal): Services {
+    const { writer, gateway, status, notReady, plans } = this.#dependencies;
+    const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
+      version: string;
+    };
+    return {
+      version,
+      audit: new Audit(writer, gateway),
+      approvals: new Approvals(),
+      projection: new FingerprintProjection(),
+      stages: this.#stages,
+      metrics: new GatewayMetrics(() => ({
+        status: status(),
+        notReady: notReady(),
+        followingPlan: plans.state.followingPlanId !== null,
+        version,
+      })),
+      streams: { open: 0 },
+      signal,
+    };
   }
 }

@@ -17,7 +17,8 @@ export interface DaemonInfo {
   readonly dataDirectory: string;
   /** Read-only access for queries. */
   readonly store: StoreEndpoint;
-  readonly api: { readonly socket: string };
+  /** The unix socket, and the URLs of TCP addresses. */
+  readonly api: { readonly socket: string; readonly urls: readonly string[] };
 }
 
 /** Where gateways announce themselves: `$TIDEGATE_RUN_DIRECTORY`, else `/run/tidegate`. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { actuateConfig } from '../actuate/index.js';
+import { apiConfig } from '../api/config.js';
 import { durationSetting, rateSetting, sizeSetting } from '../base/settings.js';
 import { captureConfig } from '../capture/config.js';
 import { fingerprintConfig } from '../fingerprint/index.js';
@@ -79,6 +80,7 @@ export const gatewayConfig = z.strictObject({
   fingerprint: fingerprintConfig.prefault({}),
   plan: planConfig.prefault({}),
   actuate: actuateConfig.prefault({}),
+  api: apiConfig.prefault({}),
   lab: labConfig.prefault({}),
 });
 

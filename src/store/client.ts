@@ -16,6 +16,10 @@ export interface QueryOptions {
   readonly params?: Readonly<Record<string, unknown>>;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** No more rows than these; the rest is not computed further than to the end of a block. Only for `text`. */
+  readonly maximumRows?: number;
+  /** Whatever the user may do, this statement only reads. Only for `text`. */
+  readonly readonly?: boolean;
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -68,7 +72,7 @@ export class StoreClient {
   /** The answer as the engine formats it, for people: CSV, Pretty, whatever. */
   async text(
     sql: string,
-    format: 'CSVWithNames' | 'JSON' | 'PrettyCompactMonoBlock',
+    format: 'CSVWithNames' | 'JSON' | 'JSONCompact' | 'PrettyCompactMonoBlock',
     options: QueryOptions = {},
   ): Promise<string> {
     return this.#guard('any', async (client) => {
@@ -77,7 +81,12 @@ export class StoreClient {
         format: format as 'JSON',
         ...(options.signal ? { abort_signal: options.signal } : {}),
         clickhouse_settings: {
+          output_format_json_quote_64bit_integers: 1,
           max_execution_time: Math.ceil((options.timeoutMs ?? DEFAULT_TIMEOUT_MS) / 1000),
+          ...(options.maximumRows === undefined
+            ? {}
+            : { max_result_rows: String(options.maximumRows), result_overflow_mode: 'break' }),
+          ...(options.readonly === true ? { readonly: '2' } : {}),
         },
       });
       return result.text();

@@ -55,7 +55,7 @@ describe('plan and cost commands against a store', () => {
       startedMs: 0,
       dataDirectory: directory,
       store: store.endpoint(),
-      api: { socket: join(directory, 'none') },
+      api: { socket: join(directory, 'none'), urls: [] },
     });
     const planner = new Planner({ logger });
     await planner.start();

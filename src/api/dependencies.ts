@@ -1,0 +1,83 @@
+import type { ApplyReport, PlanPreview } from '../actuate/index.js';
+import type { Logger } from '../base/logger.js';
+import type { Workload } from '../fingerprint/index.js';
+import type { GatewayStatus } from '../pipeline/status.js';
+import type { Plan } from '../plan/index.js';
+import type { PriceBook } from '../pricing/index.js';
+import type { StoreAccess, StoreClient } from '../store/index.js';
+import type { ApiConfig } from './config.js';
+
+/** What may be done with plans. */
+export interface PlanOperations {
+  /** What is being done to the world now. */
+  readonly state: {
+    readonly mode: string;
+    readonly actuators: readonly string[];
+    readonly followingPlanId: string | null;
+    readonly lastProblem: string | null;
+  };
+  /** The newest plan whose id begins so. @throws TG_PLAN_UNKNOWN, TG_PLAN_AMBIGUOUS */
+  find(planId: string): Promise<Plan>;
+  preview(planId: string): Promise<PlanPreview>;
+  apply(planId: string): Promise<ApplyReport>;
+  /** Id of the plan that was undone; `undefined` when none was applied. */
+  rollback(reason: string): Promise<string | undefined>;
+}
+
+/** What may be asked of and done to workloads. */
+export interface WorkloadOperations {
+  workloads(): readonly Workload[];
+  workload(workloadId: number): Workload;
+  resolve(workloadId: number): number;
+  endpointsOf(workloadId: number): readonly string[];
+  nearest(vector: ArrayLike<number>, count: number): readonly { workload: Workload; similarity: number }[];
+  label(workloadId: number, name: string): Workload;
+  merge(intoId: number, fromId: number, nowMs: number): Workload;
+  split(endpointKeys: readonly string[], name: string, nowMs: number): Workload;
+}
+
+/** A way out, as the configuration describes it. */
+export interface ApiLink {
+  readonly linkId: string;
+  readonly interface: string;
+  readonly network: 'private' | 'public';
+  readonly wayOut: boolean;
+  readonly capacityBps: number;
+  readonly tariff: string;
+}
+
+/** One finding of `tidegate doctor`. */
+export interface DoctorFinding {
+  readonly id: string;
+  readonly result: 'ok' | 'info' | 'warning' | 'blocker' | 'unknown';
+  readonly words: string;
+  readonly remedy: string;
+}
+
+export interface ApiDependencies {
+  readonly gateway: string;
+  readonly config: ApiConfig;
+  /** The unix socket to listen on; only its owner may connect. */
+  readonly socket: string;
+  readonly logger: Logger;
+  readonly status: () => GatewayStatus;
+  /** Reasons why the gateway is not ready, by component; empty = ready. */
+  readonly notReady: () => Readonly<Record<string, string>>;
+  readonly links: readonly ApiLink[];
+  readonly prices: PriceBook;
+  /** Reads history; of the store's read-only user. Asked for when needed: it exists once the store has started. */
+  readonly reader: () => Pick<StoreClient, 'query'>;
+  /** Access to the store that statements of people are run with. */
+  readonly readerAccess: () => StoreAccess;
+  /** Writes the audit. */
+  readonly writer: () => Pick<StoreClient, 'insertRows'>;
+  readonly workloads: () => WorkloadOperations;
+  readonly plans: PlanOperations;
+  /** Forecasts and plans now. */
+  readonly planNow: () => Promise<void>;
+  readonly doctor: () => Promise<readonly DoctorFinding[]>;
+  /** Upper edges of the packet size bins, octets. */
+  readonly sizeEdges: readonly number[];
+  /** The built console; absent = none is served. */
+  readonly consoleDirectory?: string;
+}
