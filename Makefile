@@ -26,10 +26,10 @@ TS_SOURCES := $(shell find src -type f 2>/dev/null)
 
 say = @printf '\033[36m▶\033[0m %s\n' "$(1)" >&2
 
-.PHONY: setup setup-test build bpf native ts run test bench bench-packet fuzz lint fmt clean help
+.PHONY: setup setup-test build bpf native ts run test bench bench-packet bench-replay fuzz lint fmt clean help
 
 help:
-	@echo 'make run [SECONDS=90] [INTERFACE=eth1,eth2] | test | build | bench | bench-packet | fuzz [SECONDS=60] | lint | fmt | clean'
+	@echo 'make run [SECONDS=90] [INTERFACE=eth1,eth2] | test | build | bench | bench-packet | bench-replay | fuzz [SECONDS=60] | lint | fmt | clean'
 
 ## set-up ---------------------------------------------------------------------------------------------------
 
@@ -126,6 +126,9 @@ bench: build
 
 bench-packet: build
 	@node dist/cli/main.js bench packet
+
+bench-replay: build setup-test
+	@node dist/cli/main.js bench replay
 
 # Parser and cache under libFuzzer with the sanitizers; new inputs go to build/fuzz/corpus, the seeds stay as they are.
 fuzz: build/fuzz/meter | $(STAMPS)/debian-test

@@ -9,7 +9,6 @@ namespace
 {
 enum LinkType : uint32_t {
 	kNull = 0,
-	kEthernet = 1,
 	kPpp = 9,
 	kRawOpenBsd = 12,
 	kRawOther = 14,
@@ -86,10 +85,8 @@ Network Locate(const uint8_t *p, uint32_t readable, uint32_t link_type)
 }
 } // namespace
 
-void ParseFrame(const tg_frame &frame, uint32_t link_type, tg_packet *packet)
+void ParseOtherFrame(const tg_frame &frame, uint32_t link_type, tg_packet *packet)
 {
-	if (link_type == kEthernet)
-		return tg_parse(nullptr, &frame, packet);
 	uint32_t readable = static_cast<uint32_t>(frame.data_end - frame.data);
 	Network network = Locate(frame.data, readable, link_type);
 

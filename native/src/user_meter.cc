@@ -80,6 +80,7 @@ struct UserMeter::Cache {
 	Pages<tg_fragment_slot> fragments;
 	tg_packet packets[kBurst];
 	uint32_t tags[kBurst];
+	uint32_t guesses[kBurst]; // the entry that a tag led to before the burst changed any
 };
 
 UserMeter::UserMeter(const tg_cache_settings &settings, uint32_t idle_ticks, FlowTable &table)
@@ -190,6 +191,7 @@ size_t UserMeter::Packets(const CapturedPacket *packets, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		uint32_t number = c.index.Find(c.tags[i], [](uint32_t) { return true; });
 
+		c.guesses[i] = number;
 		if (number == TagIndex::kNone)
 			continue;
 		const uint8_t *entry = reinterpret_cast<const uint8_t *>(&c.entries[number]);
@@ -204,17 +206,23 @@ size_t UserMeter::Packets(const CapturedPacket *packets, size_t count)
 		if (now_ns_ > time_ns && now_ns_ - time_ns > kJumpNs)
 			return i;
 		AdvanceTo(time_ns);
-		Meter(c.packets[i], c.tags[i], packets[i]);
+		Meter(i, packets[i]);
 	}
 	return count;
 }
 
-void UserMeter::Meter(const tg_packet &packet, uint32_t tag, const CapturedPacket &captured)
+void UserMeter::Meter(size_t i, const CapturedPacket &captured)
 {
 	Cache &c = *cache_;
-	uint32_t now = static_cast<uint32_t>(now_ns_ >> TG_TICK_SHIFT);
-	uint32_t number =
-	    c.index.Find(tag, [&](uint32_t at) { return tg_key_equal(&c.entries[at].key, &packet.key); });
+	const tg_packet &packet = c.packets[i];
+	uint32_t now = static_cast<uint32_t>(now_ns_ >> TG_TICK_SHIFT), tag = c.tags[i],
+		 number = c.guesses[i];
+
+	// Entries may have come and gone since the guess; a guess that still holds saves the look-up.
+	if (number == TagIndex::kNone || c.entries[number].tag != tag ||
+	    !tg_key_equal(&c.entries[number].key, &packet.key))
+		number = c.index.Find(
+		    tag, [&](uint32_t at) { return tg_key_equal(&c.entries[at].key, &packet.key); });
 	uint32_t kept = std::min<uint32_t>(packet.payload, settings_.head_bytes);
 
 	tg_count_packet(&counters_, &packet);

@@ -8,8 +8,6 @@
 #include "flow_table.h"
 #include "pcap_reader.h"
 
-struct tg_packet;
-
 namespace tidegate
 {
 
@@ -38,7 +36,7 @@ class UserMeter
 	struct Cache;
 
 	void AdvanceTo(uint64_t time_ns);
-	void Meter(const tg_packet &packet, uint32_t tag, const CapturedPacket &captured);
+	void Meter(size_t i, const CapturedPacket &captured); // packet i of the burst
 	uint32_t TakeEntry();
 	void Sweep(uint32_t idle_ticks, uint32_t export_ticks);
 	void DrainDeltas();

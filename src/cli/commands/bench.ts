@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { pino } from 'pino';
+import { benchReplay, type ReplayBenchRow } from '../../capture/bench/replay-bench.js';
 import { benchPackets, type PacketBenchRow } from '../../capture/packet-bench.js';
 import { benchInference } from '../../fingerprint/bench.js';
 import { benchStore } from '../../store/bench/index.js';
@@ -16,6 +17,10 @@ interface Bench {
 /** One entry a bench; `bench all` runs them in this order. */
 const BENCHES: Readonly<Record<string, Bench>> = {
   packet: { description: 'cost of metering a packet beside the conventional design', run: packetBench },
+  replay: {
+    description: 'reading a capture file beside every other meter that is installed',
+    run: replayBench,
+  },
   infer: { description: 'flow records a second through features, network and registry', run: inferBench },
   plan: { description: 'time from forecasts to a plan with its id', run: planBench },
   store: { description: 'records a second into the embedded engine, and its queries', run: storeBench },
@@ -106,6 +111,29 @@ async function packetBench(context: CliContext, output: OutputFormat): Promise<v
     ],
   );
   context.stdout.write(`${table}\n${cores}`);
+}
+
+async function replayBench(context: CliContext, output: OutputFormat): Promise<void> {
+  const result = await benchReplay({
+    signal: context.signal,
+    progress: (what) => context.stderr.write(`${what}\n`),
+  });
+  if (output === 'json') {
+    context.stdout.write(`${toJson(result)}\n`);
+    return;
+  }
+  const table = renderTable<ReplayBenchRow>(result.rows, [
+    { title: 'tool', value: (row) => row.tool },
+    { title: 'CPU time of', value: (row) => row.covers },
+    { title: 'rounds', value: (row) => row.rounds, align: 'right' },
+    { title: 'packets', value: (row) => row.packets, align: 'right' },
+    { title: 'packets per CPU second', value: (row) => row.packetsPerCpuSecond, align: 'right' },
+    { title: 'best', value: (row) => row.best, align: 'right' },
+  ]);
+  const ratio =
+    result.ratioToSoftflowd === null ? '' : `of softflowd: ${result.ratioToSoftflowd.toFixed(1)}\n`;
+  const missing = result.missing.length > 0 ? `not installed: ${result.missing.join(', ')}\n` : '';
+  context.stdout.write(`${table}${ratio}${missing}`);
 }
 
 /** `tidegate bench packet|all`: figures of this machine, to be compared inside one run only. */
