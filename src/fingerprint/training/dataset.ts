@@ -49,6 +49,8 @@ const CAPTURE_FILE = /\.(pcap|pcapng|cap)$/i;
 const WHOLE_FLOW_MS = 1_800_000;
 const UNLABELLED_FACTOR = 20;
 const DEEPEST = 8;
+/** All that a meter may keep of a payload: only the features of `port+bytes` look at it. */
+const HEAD_BYTES = 16;
 
 /** Files under a folder, links followed, no deeper than `depth`: a link may point upwards. */
 function filesUnder(directory: string, depth: number): string[] {
@@ -166,6 +168,7 @@ async function collect(path: string, capture: number, labelOf: Labeller): Promis
     slabRows: 1024,
     cacheEntries: 4096,
     maxFlows: 65_536,
+    payloadHeadBytes: HEAD_BYTES,
     // The meter's hash must not decide which flow is first: the same captures give the same data set.
     secret: Uint32Array.from({ length: 13 }, (_, i) => mix(i, 0x7461)),
   });

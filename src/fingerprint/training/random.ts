@@ -38,6 +38,20 @@ export class Random {
     return Math.sqrt(-2 * Math.log(1 - this.uniform())) * Math.cos(2 * Math.PI * this.uniform());
   }
 
+  /** Fills `mask` with 0 by chance `dropped` (in steps of 1/256, four draws from 32 bits), else with what keeps the sum. */
+  dropout(mask: Float32Array, dropped: number): void {
+    const limit = Math.round(dropped * 256);
+    const keep = 256 / (256 - limit);
+    for (let i = 0; i < mask.length; i += 4) {
+      let bits = this.bits();
+      const end = Math.min(mask.length, i + 4);
+      for (let k = i; k < end; k += 1) {
+        mask[k] = (bits & 255) < limit ? 0 : keep;
+        bits >>>= 8;
+      }
+    }
+  }
+
   /** In place. */
   shuffle<Item>(items: Item[]): Item[] {
     for (let i = items.length - 1; i > 0; i -= 1) {

@@ -49,6 +49,7 @@ export interface SamplerOptions {
   readonly dropGroup?: number;
 }
 
+/** Added to a logit, it takes the pair out of the softmax. */
 const BARRED = -1e4;
 const SAME_ENDPOINT = 1;
 const SAME_PORT = 0.7;
@@ -128,8 +129,7 @@ export class MixedSampler implements BatchSampler {
     const { dropPort = 0, onlyPort = 0, dropBytes = 0, dropGroup = 0 } = this.#options;
     const { columns } = features;
     const mask = this.#drawn.inputMask.subarray(i * columns, (i + 1) * columns);
-    const keep = 1 / (1 - inputDropout);
-    for (let k = 0; k < columns; k += 1) mask[k] = random.uniform() < inputDropout ? 0 : keep;
+    random.dropout(mask, inputDropout);
     const [from, to] = portColumns;
     if (to > from) {
       const chance = random.uniform();
@@ -149,33 +149,33 @@ export class MixedSampler implements BatchSampler {
     const { pairs, barred } = this.#drawn;
     const n = this.batch;
     pairs.fill(0);
-    barred.fill(0);
+    barred.fill(BARRED);
+    const keyOf = (keys: Int32Array | undefined): Int32Array =>
+      Int32Array.from(rows, (row) => keys?.[row] ?? -1);
+    const label = keyOf(labels);
+    const endpoint = keyOf(weakKeys?.endpoint);
+    const port = keyOf(weakKeys?.port);
     for (let a = 0; a < n; a += 1) {
       const isLabelled = a < labelled;
+      const [from, to] = isLabelled ? [0, labelled] : [labelled, n];
       let sum = 0;
-      for (let b = 0; b < n; b += 1) {
-        const at = a * n + b;
-        if (a === b || isLabelled !== b < labelled || (!isLabelled && rows[a] === rows[b])) {
-          barred[at] = BARRED;
-          continue;
+      for (let b = from; b < to; b += 1) {
+        if (a === b || (!isLabelled && rows[a] === rows[b])) continue;
+        let weight = 0;
+        if (isLabelled) weight = label[a] === label[b] ? 1 : 0;
+        else {
+          if (endpoint[a]! >= 0 && endpoint[a] === endpoint[b]) weight = SAME_ENDPOINT;
+          if (port[a]! >= 0 && port[a] === port[b]) weight += SAME_PORT;
         }
-        const weight = isLabelled
-          ? Number(labels[rows[a]!] === labels[rows[b]!])
-          : kernel(weakKeys!, rows[a]!, rows[b]!);
-        pairs[at] = weight;
+        barred[a * n + b] = 0;
+        pairs[a * n + b] = weight;
         sum += weight;
       }
       if (sum === 0) continue;
       const scale = (isLabelled ? 1 : weakWeight) / (sum * n);
-      for (let b = 0; b < n; b += 1) pairs[a * n + b]! *= scale;
+      for (let b = from; b < to; b += 1) pairs[a * n + b]! *= scale;
     }
   }
 }
 
 const pick = <Item>(items: readonly Item[], random: Random): Item => items[random.below(items.length)]!;
-
-function kernel(keys: WeakKeys, a: number, b: number): number {
-  const endpoint = keys.endpoint[a]! >= 0 && keys.endpoint[a] === keys.endpoint[b] ? SAME_ENDPOINT : 0;
-  const port = keys.port[a]! >= 0 && keys.port[a] === keys.port[b] ? SAME_PORT : 0;
-  return endpoint + port;
-}

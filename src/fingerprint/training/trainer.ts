@@ -69,9 +69,7 @@ export async function train(
   try {
     for (step = 1; step <= steps; step += 1) {
       const drawn = sampler.draw(random);
-      const keep = 1 / (1 - hiddenDropout);
-      for (let i = 0; i < hiddenMask.length; i += 1)
-        hiddenMask[i] = random.uniform() < hiddenDropout ? 0 : keep;
+      random.dropout(hiddenMask, hiddenDropout);
       const rateNow = rate * 0.5 * (1 + Math.cos((Math.PI * (step - 1)) / steps));
       const corrected = (rateNow * Math.sqrt(1 - BETA2 ** step)) / (1 - BETA1 ** step);
       const started = performance.now();
