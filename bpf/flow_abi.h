@@ -33,7 +33,7 @@ typedef uint64_t tg_u64;
 #endif
 
 /* Bumped whenever a layout below changes meaning; part of the pin directory's name. */
-#define TG_ABI_VERSION 1
+#define TG_ABI_VERSION 2
 
 #define TG_SIZE_BINS 16
 #define TG_IAT_BINS 16
@@ -105,6 +105,10 @@ enum tg_reason {
 #define TG_STATE_CONTINUES                                                                                   \
 	0x80 /* the flow stays resident after this record: the next gap is counted in the kernel */
 
+/* tg_delta.seen, besides bit d of each direction: not one flow but all new ones of a pair of prefixes, whose
+ * hosts and ports are zero (overload step "aggregate mice"). */
+#define TG_SEEN_FOLDED 0x80
+
 /* A time is ns >> 10 in 32 bits ("ticks", 1.024 us; wraps in 73 minutes, user space extends it). */
 #define TG_TICK_SHIFT 10
 
@@ -127,7 +131,7 @@ struct tg_delta {
 	tg_u8 link;   /* reserved for steering: chosen way out, 0 none */
 	tg_u16 rule;  /* reserved for steering: matching rule, 0 none */
 	tg_u8 reason; /* record: enum tg_reason */
-	tg_u8 cpu;    /* record: low 8 bits of the CPU that metered it */
+	tg_u8 cpu;    /* record: low 8 bits of the CPU that metered it; entry: payload heads, see heads.h */
 	tg_u8 size_bins[2][TG_SIZE_BINS]; /* by IP total length (frame length for non-IP) */
 	/* line 1 */
 	tg_u8 iat_bins[2][TG_IAT_BINS]; /* gap to the previous packet of the same direction, see tg_iat_bin */
@@ -146,7 +150,8 @@ struct tg_delta {
 	tg_u8 window_scale[2]; /* TCP window scale + 1, 0 unseen */
 	tg_u8 tos[2];
 	tg_u32 syn_tick;   /* entry only: when the SYN was seen */
-	tg_u32 entry_tick; /* entry only: when this residency (or its part after an export) began */
+	tg_u32 entry_tick; /* entry: when this residency (or its part after an export) began; record: one in
+			      so many packets was metered when it left (samplingPacketInterval), 1 = all */
 	tg_u8 head[2][TG_HEAD_BYTES]; /* first payload bytes of each direction when configured, else zero */
 } __attribute__((aligned(8)));
 TG_STATIC_ASSERT(sizeof(struct tg_delta) == 256, "delta record layout");
@@ -158,7 +163,8 @@ TG_STATIC_ASSERT(__builtin_offsetof(struct tg_delta, first_tick) == 192, "line 3
 /*
  * Per-CPU counters, all monotonic u64. Conservation, exactly, whenever the CPU is quiet:
  *   rx_packets = sum of kind_*
- *              = exported_packets + ring_lost_packets + unmetered_packets + packets resident in the cache.
+ *              = exported_packets + ring_lost_packets + unmetered_packets + sampled_out_packets
+ *                + packets resident in the cache.
  * `unmetered` are packets for which the cache itself could not be read: 0 in any correct set-up.
  */
 #define TG_COUNTERS(X)                                                                                       \
@@ -177,6 +183,14 @@ TG_STATIC_ASSERT(__builtin_offsetof(struct tg_delta, first_tick) == 192, "line 3
 	X(ring_lost_octets)                                                                                  \
 	X(unmetered_packets)                                                                                 \
 	X(unmetered_octets)                                                                                  \
+	X(sampled_out_packets)                                                                               \
+	X(sampled_out_octets)                                                                                \
+	X(folded_packets) /* metered under their prefixes instead of their flow */                           \
+	X(egress_packets) /* sent by this host itself; part of rx_packets */                                 \
+	X(multi_buffer)	  /* frames in more than one buffer; part of rx_packets */                           \
+	X(heads_sent)                                                                                        \
+	X(heads_lost)	  /* the ring of heads was full */                                                   \
+	X(heads_withheld) /* wanted, but not sent because of overload */                                     \
 	X(inserts)                                                                                           \
 	X(evictions)                                                                                         \
 	X(overflows)                                                                                         \
@@ -199,6 +213,17 @@ struct tg_interface_counters {
 	tg_u64 octets;
 };
 
+/* What a CPU gives up when the reader cannot keep up; all zero = nothing. User space writes it, as one word.
+ */
+struct tg_overload {
+	tg_u32 sampling;     /* one packet in so many is metered; 0 and 1 = all */
+	tg_u8 timeout_shift; /* idle and export times are so many times doubled */
+	tg_u8 without_heads; /* no payload heads */
+	tg_u8 admission;     /* one new flow in so many gets an entry of its own; 0 and 1 = all */
+	tg_u8 level;	     /* the step of the ladder that this is, for those who look */
+};
+TG_STATIC_ASSERT(sizeof(struct tg_overload) == 8, "overload word");
+
 /* What a CPU remembers between packets; a cache line of its own. */
 struct tg_cpu_state {
 	tg_u64 now_ns;	      /* the clock as this CPU's packets last saw it */
@@ -207,7 +232,9 @@ struct tg_cpu_state {
 	tg_u32 sweep_cursor;  /* next cache slot to sweep */
 	tg_u64 batches;	      /* runs of the NIC's poll loop that were recognised */
 	tg_u32 ring_quarters; /* how full the ring was when last looked at */
-	tg_u32 reserved[7];
+	tg_u32 sampled;	      /* packets since the last one that sampling let through */
+	struct tg_overload overload;
+	tg_u32 reserved[4];
 };
 TG_STATIC_ASSERT(sizeof(struct tg_cpu_state) == 64, "per-CPU state layout");
 
@@ -233,6 +260,50 @@ struct tg_reader_state {
 };
 TG_STATIC_ASSERT(sizeof(struct tg_reader_state) == 64, "reader state layout");
 
+/*
+ * Payload heads: the first octets of a flow's first payloads, for rules and decoders in user space. Nothing
+ * is sent unless `head_wants` asks for a flow's port, so that what nobody configured never leaves the kernel.
+ *
+ * They travel in a ring of their own, `heads`, shared by all CPUs, as records of sizeof(struct tg_head) +
+ * octets: they can never displace a delta, and conservation does not concern them. Heads of
+ * one residency come in order; a head comes before the first delta that contains its packet (the reader
+ * empties `heads` first), so a flow may be known by its heads alone for a while. A TCP flow sends heads only
+ * in a residency that saw its SYN; other flows may repeat theirs after having been evicted: the first one
+ * counts.
+ */
+#define TG_HEAD_PORT_ANY 0
+#define TG_HEAD_TO_PORT 0x01   /* packets towards the port (a client's) */
+#define TG_HEAD_FROM_PORT 0x02 /* packets from the port (a server's) */
+#define TG_HEAD_MAX_OCTETS 2048
+#define TG_HEAD_MAX_PACKETS 14
+
+/* Key of `head_wants`. */
+struct tg_head_service {
+	tg_u16 port; /* TG_HEAD_PORT_ANY = every port of the protocol that has no entry of its own */
+	tg_u8 protocol;
+	tg_u8 reserved;
+};
+
+/* Value of `head_wants`. */
+struct tg_head_want {
+	tg_u16 octets; /* of each payload at most, 1..TG_HEAD_MAX_OCTETS */
+	tg_u8 packets; /* payloads of each direction, 1..TG_HEAD_MAX_PACKETS */
+	tg_u8 sides;   /* TG_HEAD_TO_PORT, TG_HEAD_FROM_PORT */
+};
+
+struct tg_head {
+	tg_u64 time_ns;
+	struct tg_flow_key key;
+	tg_u32 sequence; /* TCP: sequence number of the payload's first octet; else 0 */
+	tg_u16 payload;	 /* length of the whole payload on the wire */
+	tg_u16 octets;	 /* how many of it follow this structure */
+	tg_u8 direction; /* of the payload: 0 lower -> upper, 1 upper -> lower */
+	tg_u8 number;	 /* which payload of its direction in this residency, from 0 */
+	tg_u8 side;	 /* TG_HEAD_TO_PORT or TG_HEAD_FROM_PORT: which of the two it is */
+	tg_u8 reserved[5];
+};
+TG_STATIC_ASSERT(sizeof(struct tg_head) == 72, "payload head layout");
+
 /* What gateway_flush is asked to do: the bytes of its test frame from TG_FLUSH_REQUEST_OFFSET on. */
 #define TG_FLUSH_REQUEST_OFFSET 16
 
@@ -252,6 +323,7 @@ struct tg_cache_settings {
 	tg_u8 size_lut[TG_SIZE_LUT];
 	tg_u8 head_bytes; /* payload bytes kept per direction, 0..TG_HEAD_BYTES */
 	tg_u8 tunnels;	  /* TG_TUNNEL_* that are entered, so that the flow is the inner one */
+	tg_u8 heads;	  /* payload heads are sent, of the services in `head_wants` */
 };
 
 #endif

@@ -165,6 +165,7 @@ static __attribute__((noinline)) void export_delta(struct tg_delta *e, tg_u32 cp
 	record->tag = (tg_u32)(c->exported_records + c->ring_lost_records);
 	record->reason = (tg_u8)reason;
 	record->cpu = (tg_u8)cpu;
+	record->entry_tick = 1;
 	if ((c->exported_records & (WAKE_CHECK_RECORDS - 1)) == 0)
 		wake = wake_flags(ring, cpu);
 	bpf_ringbuf_submit(record, wake);

@@ -59,6 +59,9 @@
 #define TG_TUNNEL_GRE 0x08
 #define TG_TUNNEL_IP 0x10 /* IPv4 or IPv6 in IPv4 or IPv6 */
 
+/* Also a bit of tg_frame.tunnels: tg_packet.sequence is wanted. */
+#define TG_PARSE_SEQUENCE 0x100
+
 #define TG_MAX_EXTENSIONS 8
 #define TG_MAX_OFFSET 4096 /* no header that matters begins further into a frame */
 
@@ -72,7 +75,7 @@ struct tg_frame {
 	const tg_u8 *data;
 	const tg_u8 *data_end;
 	tg_u32 wire_octets;
-	tg_u32 tunnels; /* TG_TUNNEL_* */
+	tg_u32 tunnels; /* TG_TUNNEL_*, TG_PARSE_SEQUENCE */
 };
 
 enum tg_fragment { TG_FRAGMENT_NONE = 0, TG_FRAGMENT_FIRST = 1, TG_FRAGMENT_LATER = 2 };
@@ -107,7 +110,9 @@ struct tg_packet {
 	tg_u8 tos;
 	tg_u8 fragment; /* enum tg_fragment */
 	tg_u8 is_tcp;
-	tg_u8 unparsed; /* enum tg_unparsed */
+	tg_u8 unparsed;	 /* enum tg_unparsed */
+	tg_u32 sequence; /* TCP, when asked for by TG_PARSE_SEQUENCE; else not defined */
+	tg_u32 reserved;
 	tg_u8 source[16], destination[16];
 	struct tg_cursor cursor;
 };
@@ -210,7 +215,8 @@ TG_INLINE int tg_is_vlan(tg_u16 raw)
  * Canonical order by (address, port), most significant octet first: any flow has one key in both directions.
  */
 TG_INLINE int tg_quick_transport(const struct tg_frame *frame, const tg_u8 *p, tg_u8 protocol, tg_u32 length,
-				 tg_u16 *sport, tg_u16 *dport, tg_u32 *header, tg_u16 *window, tg_u8 *flags)
+				 tg_u16 *sport, tg_u16 *dport, tg_u32 *header, tg_u16 *window, tg_u8 *flags,
+				 tg_u32 *sequence)
 {
 	*sport = *dport = *window = 0;
 	*flags = 0;
@@ -223,6 +229,8 @@ TG_INLINE int tg_quick_transport(const struct tg_frame *frame, const tg_u8 *p, t
 		if (*header < 20 || *header > length || (*flags & TG_TCP_SYN))
 			return 0;
 		*window = tg_load16(p + 14);
+		if (frame->tunnels & TG_PARSE_SEQUENCE)
+			*sequence = tg_load32(p + 4);
 	} else if (protocol == TG_PROTOCOL_UDP) {
 		if (p + 8 > frame->data_end || length < 8)
 			return 0;
@@ -272,7 +280,7 @@ TG_INLINE int tg_parse_quick(const struct tg_frame *frame, struct tg_packet *pac
 			return 0;
 		protocol = p[9];
 		if (!tg_quick_transport(frame, p + 20, protocol, total - 20, &sport, &dport, &header, &window,
-					&flags))
+					&flags, &packet->sequence))
 			return 0;
 		source = *(const tg_u32_unaligned *)(p + 12);
 		destination = *(const tg_u32_unaligned *)(p + 16);
@@ -298,7 +306,7 @@ TG_INLINE int tg_parse_quick(const struct tg_frame *frame, struct tg_packet *pac
 			return 0;
 		protocol = p[6];
 		if (!tg_quick_transport(frame, p + 40, protocol, total - 40, &sport, &dport, &header, &window,
-					&flags))
+					&flags, &packet->sequence))
 			return 0;
 		s0 = TG_BE64(s[0]);
 		s1 = TG_BE64(s[1]);

@@ -339,6 +339,8 @@ TG_INLINE int tg_step_protocol(const struct tg_frame *frame, struct tg_packet *p
 		packet->is_tcp = 1;
 		packet->flags = p[13];
 		packet->window = tg_load16(p + 14);
+		if (frame->tunnels & TG_PARSE_SEQUENCE)
+			packet->sequence = tg_load32(p + 4);
 		if ((packet->flags & TG_TCP_SYN) && header > 20) {
 			cursor->offset = offset + 20;
 			tg_read_syn_options(frame, packet, offset + header);

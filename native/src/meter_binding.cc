@@ -35,6 +35,7 @@ static inline void tg_cache_export(tg_recording_cache *cache, tg_delta *entry, t
 	record.tag = static_cast<tg_u32>(cache->counters->exported_records++);
 	record.reason = reason;
 	record.cpu = 0;
+	record.entry_tick = 1;
 	cache->counters->exported_packets += static_cast<tg_u64>(entry->packets[0]) + entry->packets[1];
 	cache->counters->exported_octets += static_cast<tg_u64>(entry->octets[0]) + entry->octets[1];
 	cache->records->push_back(record);
@@ -133,7 +134,8 @@ Napi::Value ParseFrameJs(const Napi::CallbackInfo &info)
 {
 	Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
 	tg_frame frame = {bytes.Data(), bytes.Data() + bytes.ByteLength(),
-			  static_cast<tg_u32>(bytes.ByteLength()), info[1].As<Napi::Number>().Uint32Value()};
+			  static_cast<tg_u32>(bytes.ByteLength()),
+			  info[1].As<Napi::Number>().Uint32Value() | TG_PARSE_SEQUENCE};
 	Napi::Object result = Napi::Object::New(info.Env());
 	tg_packet packet;
 	auto facts = [&] {
@@ -142,6 +144,9 @@ Napi::Value ParseFrameJs(const Napi::CallbackInfo &info)
 			packet.fragment_id = 0;
 		if (!packet.payload)
 			packet.payload_offset = 0;
+		if (!packet.is_tcp)
+			packet.sequence = 0;
+		packet.reserved = 0;
 		return Napi::Buffer<uint8_t>::Copy(info.Env(), reinterpret_cast<const uint8_t *>(&packet),
 						   offsetof(tg_packet, source));
 	};

@@ -31,6 +31,8 @@ static inline void tg_cache_export(struct tg_cache *cache, struct tg_delta *entr
 	*record = *entry;
 	record->tag = (tg_u32)cache->counters->exported_records++;
 	record->reason = reason;
+	record->cpu = 0;
+	record->entry_tick = 1;
 	cache->counters->exported_packets += (tg_u64)entry->packets[0] + entry->packets[1];
 	cache->counters->exported_octets += (tg_u64)entry->octets[0] + entry->octets[1];
 }

@@ -123,7 +123,7 @@ export const loadBpfAddon = (): BpfAddon => loadAddon<BpfAddon>();
 export const gatewayObjectPath = (): string => join(packageRoot(), 'build', 'bpf', 'gateway.bpf.o');
 
 /** Bumped with TG_ABI_VERSION of bpf/flow_abi.h: another layout lives in another directory and is never misread. */
-const PIN_VERSION = 1;
+const PIN_VERSION = 2;
 const PIN_ROOT = '/sys/fs/bpf/tidegate';
 
 /** Where a gateway's maps and links are pinned. */
