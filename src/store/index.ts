@@ -1,6 +1,7 @@
 export { type QueryOptions, type StoreAccess, StoreClient } from './client.js';
 export { type StoreConfig, storeConfig } from './config.js';
 export { asStoreError, clickhouseCode, storeError } from './errors.js';
+export { type FlowSampleOptions, readFlowSample } from './flow-reader.js';
 export { BLOCK_COLUMNS, type BlockOptions, encodeFlowBlock, type LinkOfInterface } from './native-block.js';
 export { type DroppedPartition, Retention, type RetentionOptions } from './retention.js';
 export { MIGRATIONS } from './schema/index.js';
