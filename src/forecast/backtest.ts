@@ -1,6 +1,7 @@
-import { fillFromPast } from './read-series.js';
+import { fillFromPast } from './prepare.js';
 import { bucketEnds } from './recipe/combine.js';
-import { rollForward, seasonalNaiveError } from './recipe/rolling.js';
+import { seasonalNaiveError } from './recipe/maker.js';
+import { rollForward } from './recipe/rolling.js';
 
 export interface BacktestOptions {
   /** Steps of the shortest season. */
@@ -79,7 +80,7 @@ export function backtestSeries(observed: Float64Array, options: BacktestOptions)
   let smape = 0;
   let count = 0;
   let origins = 0;
-  const models = options.models === undefined ? {} : { models: options.models };
+  const models = options.models === undefined ? {} : { wanted: new Set(options.models) };
   for (const f of rollForward(filled, observed, {
     day: season,
     horizon,

@@ -9,7 +9,7 @@ import type { Forecast, ForecastRequest } from './types.js';
 export interface ForecastPoolOptions {
   readonly logger: Logger;
   readonly workers?: number;
-  /** A slice of series that takes longer is given up; its members are tried again without the expensive ones. */
+  /** A slice of series that takes longer is given up; it is forecast by the safe members. */
   readonly timeLimitMs?: number;
 }
 
@@ -17,8 +17,8 @@ const SLICE = 8;
 const DEFAULT_TIME_LIMIT_MS = 30_000;
 /** A thread that was given up is replaced, and the new one has to load first. */
 const THREAD_START_MS = 15_000;
-/** Members that run in plain TypeScript in a few milliseconds and cannot hang. */
-const SAFE_MODELS = ['seasonalNaive', 'level3', 'level12', 'profile7', 'ridgeAr'];
+/** Members that take well under a millisecond and cannot hang. */
+const SAFE_MODELS = ['snd', 'snw', 'l1h', 'l6h', 'l1d', 'pmed7', 'pwmed'];
 
 /** Forecasts many series in worker threads, with a time limit and a fallback. */
 export class ForecastPool implements Component {
@@ -61,7 +61,10 @@ export class ForecastPool implements Component {
         'a forecast worker failed; safe models instead',
       );
       return this.#run(
-        { requests: requests.map((request) => ({ ...request, models: SAFE_MODELS })), nowMs },
+        {
+          requests: requests.map((request) => ({ ...request, models: SAFE_MODELS, catchUpOrigins: 0 })),
+          nowMs,
+        },
         timeLimitMs + THREAD_START_MS,
       );
     }

@@ -14,18 +14,25 @@ export const MINIMUM_POINTS = 4;
 /** Beyond this, squares of values lose all precision. */
 const LARGEST = 1e18;
 
+export interface PreparedHistory {
+  /** Without gaps, for looking at as a whole; a gap's filling knows its end. */
+  readonly values: Float64Array;
+  /** The same with NaN where nothing was observed. */
+  readonly observed: Float64Array;
+  readonly startMs: number;
+}
+
 /**
  * Makes a history that every member can take: leading gaps cut off, inner gaps filled by the line between their
  * neighbours, a trailing gap by its last value. Or says why there is none.
  */
-export function prepareHistory(
-  history: SeriesHistory,
-): { readonly values: Float64Array; readonly startMs: number } | TidegateError {
+export function prepareHistory(history: SeriesHistory): PreparedHistory | TidegateError {
   const { values } = history;
   let begin = 0;
   while (begin < values.length && Number.isNaN(values[begin]!)) begin += 1;
   if (begin === values.length) return fail('TG_FORECAST_EMPTY');
-  const filled = Float64Array.from(values.subarray(begin));
+  const observed = values.subarray(begin);
+  const filled = Float64Array.from(observed);
   for (const value of filled) {
     if (!Number.isNaN(value) && Math.abs(value) > LARGEST) return fail('TG_FORECAST_VALUES');
   }
@@ -41,5 +48,14 @@ export function prepareHistory(
     for (let k = i; k < next; k += 1) filled[k] = left + ((right - left) * (k - i + 1)) / (next - i + 1);
     i = next;
   }
-  return { values: filled, startMs: history.startMs + begin * history.stepMs };
+  return { values: filled, observed, startMs: history.startMs + begin * history.stepMs };
+}
+
+/** Fills gaps causally: by the value a season before, else by the one before; the first value is always observed. */
+export function fillFromPast(observed: Float64Array, season: number): Float64Array {
+  const filled = Float64Array.from(observed);
+  for (let t = 0; t < filled.length; t += 1) {
+    if (Number.isNaN(filled[t]!)) filled[t] = t >= season ? filled[t - season]! : (filled[t - 1] ?? 0);
+  }
+  return filled;
 }

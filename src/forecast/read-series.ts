@@ -73,15 +73,6 @@ export function parseSeries(
   return { startMs, stepMs, observed };
 }
 
-/** Fills gaps causally; the first value is always observed. */
-export function fillFromPast(observed: Float64Array, season: number): Float64Array {
-  const filled = Float64Array.from(observed);
-  for (let t = 0; t < filled.length; t += 1) {
-    if (Number.isNaN(filled[t]!)) filled[t] = t >= season ? filled[t - season]! : (filled[t - 1] ?? 0);
-  }
-  return filled;
-}
-
 /** Means over whole groups of `factor` steps; a group without any observation stays NaN. */
 export function coarsen(observed: Float64Array, factor: number): Float64Array {
   return Float64Array.from({ length: Math.floor(observed.length / factor) }, (_, j) => {

@@ -1,3 +1,6 @@
+import type { RealisedBucket } from './catch-up.js';
+import type { NamedRecord } from './recipe/record.js';
+
 /** Regular values in time; NaN = not known. */
 export interface SeriesHistory {
   readonly startMs: number;
@@ -18,17 +21,21 @@ export interface ForecastRequest {
   readonly signal: Signal;
   readonly history: SeriesHistory;
   readonly horizonSteps: number;
-  /** Season lengths in steps, shortest first; only those that the history covers are used. */
+  /** Season lengths in steps, shortest first; empty = detected from the history. */
   readonly seasonSteps: readonly number[];
   /** Levels in (0, 1). */
   readonly quantiles: readonly number[];
-  /** Member names; absent = all, chosen by their errors. */
+  /** Member names, `recipe` for all of the recipe's; absent = those, chosen by their errors. */
   readonly models?: readonly string[];
   /** Events in the history and in the horizon. */
   readonly events?: readonly CalendarEvent[];
   readonly prophet?: ProphetSettings;
   /** By name: known values over the history and then over the horizon, step by step. */
   readonly regressors?: ReadonlyMap<string, Float64Array>;
+  /** Realised errors of earlier forecasts. */
+  readonly record?: NamedRecord;
+  /** At most so many past origins that the record lacks are made up for now; absent = all. */
+  readonly catchUpOrigins?: number;
 }
 
 /** A span of time that is not like others: a holiday, a maintenance window, the end of a month. */
@@ -62,7 +69,7 @@ export interface MixEntry {
   readonly model: string;
   /** 0 = judged, not chosen. */
   readonly weight: number;
-  /** Mean absolute error on held-back history, in the series' unit. */
+  /** Mean absolute error realised so far, in the series' unit. */
   readonly error: number | null;
 }
 
@@ -76,15 +83,19 @@ export interface Forecast {
   readonly quantiles: readonly QuantilePath[];
   readonly mix: readonly MixEntry[];
   readonly historySteps: number;
-  /** Error on held-back history divided by seasonal naive's; below 1 is better than repeating the season. */
+  /** Realised error of such forecasts divided by seasonal naive's; below 1 is better than repeating the season. */
   readonly relativeToSeasonalNaive: number | null;
-  /** Share of held-back values below the nominal quantile. */
+  /** Share of realised values that stayed below the nominal quantile as it was forecast. */
   readonly coverage: { readonly p90: number | null; readonly p99: number | null };
   /** `learning`: too little history for the bands to mean what they say. */
   readonly status: 'ok' | 'learning' | 'refused';
   readonly refusal?: { readonly code: string; readonly reason: string };
   /** Members that failed on this series, and why. */
   readonly failures: readonly { readonly model: string; readonly reason: string }[];
+  /** What else went into it, in words. */
+  readonly notes: readonly string[];
+  /** Parts of the record that became known with this forecast: to be stored and given back with the next request. */
+  readonly realised: readonly RealisedBucket[];
 }
 
 /** What a forecaster knows besides the values. */
@@ -108,9 +119,5 @@ export interface ForecasterContext {
  */
 export interface Forecaster {
   readonly name: string;
-  /** Relative cost; expensive members are judged on fewer origins. */
-  readonly expensive?: boolean;
-  /** Runs only where `models` names it. */
-  readonly onRequest?: boolean;
   forecast(history: Float64Array, horizon: number, context: ForecasterContext): Float64Array | undefined;
 }

@@ -102,15 +102,6 @@ export class CycleHistory {
     return requests;
   }
 
-  /** What came, for a series that was forecast; `undefined` when its workload or link is gone. */
-  actual(seriesId: string): SeriesHistory | undefined {
-    const [, of = '', signal = ''] = seriesId.split('/');
-    return this.#series(
-      of.startsWith(LINK_PREFIX) ? of.slice(LINK_PREFIX.length) : Number(of),
-      signal as Signal,
-    );
-  }
-
   #series(of: number | string, signal: Signal): SeriesHistory | undefined {
     const workload = typeof of === 'number' ? this.#workloads.get(of) : undefined;
     if (signal === 'cpuCores') return workload?.resources?.cpuCores;

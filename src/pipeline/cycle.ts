@@ -7,8 +7,9 @@ import type { StoreClient } from '../store/index.js';
 import type { ResourceModelOptions } from '../usage/index.js';
 import { CycleHistory, seriesIdOf } from './cycle-history.js';
 import { demandOf, periodsOf, type WorkloadFacts } from './demand.js';
-import { insertForecasts, insertPlan, insertRealisedErrors } from './records.js';
+import { insertForecasts, insertPlan } from './records.js';
 import { resourceForecasts } from './resource-forecasts.js';
+import { TrackRecords } from './track-records.js';
 import type { LinkUsage } from './usage-history.js';
 
 export interface CycleSettings {
@@ -49,8 +50,8 @@ export interface CycleDependencies {
 
 /** Steps that tell what a workload does now. */
 const CURRENT_STEPS = 5;
-/** Earlier forecasts kept to be compared with what came. */
-const REMEMBERED_CYCLES = 64;
+/** Past origins that a run makes up for, all series together: half a minute of work, once after a first start. */
+const CATCH_UP_ORIGINS = 4000;
 
 const lastMean = (values: Float64Array): number => {
   const recent = values.subarray(Math.max(0, values.length - CURRENT_STEPS));
@@ -68,10 +69,11 @@ export class PlanningCycle implements Component {
   #stopped = false;
   #forecasts = 0;
   #plan: Plan | undefined;
-  #pending: { readonly forecasts: readonly Forecast[]; readonly untilMs: number }[] = [];
+  readonly #records: TrackRecords;
 
   constructor(dependencies: CycleDependencies) {
     this.#dependencies = dependencies;
+    this.#records = new TrackRecords(dependencies.client, dependencies.gateway);
   }
 
   /** Forecasts made so far and the newest plan. */
@@ -126,19 +128,17 @@ export class PlanningCycle implements Component {
       settings.resourceModel,
     );
     if (history.workloads.length === 0) return;
-    await this.#realise(history, toMs);
-    const requests = history.requests({
+    const shaped = history.requests({
       horizonSteps: Math.ceil((settings.horizonMs + toMs - nowMs + settings.lagMs) / stepMs),
       seasonSteps: settings.seasonsMs.map((season) => Math.round(season / stepMs)),
       quantiles: settings.quantiles,
       ...(settings.models ? { models: settings.models } : {}),
     });
-    const traffic = await pool.forecast(requests, nowMs);
+    const traffic = await pool.forecast(await this.#withRecords(shaped, fromMs), nowMs);
+    await this.#records.add(traffic, nowMs);
     const made = [...traffic, ...this.#resources(history, traffic)];
     await insertForecasts(client, gateway, made);
     this.#forecasts += made.length;
-    this.#pending.push({ forecasts: made, untilMs: toMs + (made[0]?.median.length ?? 0) * stepMs });
-    this.#pending = this.#pending.slice(-REMEMBERED_CYCLES);
 
     const plan = await this.#makePlan(history, made, nowMs);
     if (plan === undefined) return;
@@ -238,15 +238,13 @@ export class PlanningCycle implements Component {
     return { workloadId, name, currentBps: current, shares };
   }
 
-  /** Compares forecasts whose horizon is over with what came. */
-  async #realise(history: CycleHistory, toMs: number): Promise<void> {
-    const { client, gateway } = this.#dependencies;
-    const due = this.#pending.filter((p) => p.untilMs <= toMs);
-    this.#pending = this.#pending.filter((p) => p.untilMs > toMs);
-    for (const { forecasts } of due) {
-      const actuals = forecasts.map((forecast) => history.actual(forecast.seriesId));
-      await insertRealisedErrors(client, gateway, forecasts, actuals, toMs);
-    }
+  /** Requests with what earlier forecasts of their series turned out to be worth. */
+  async #withRecords(requests: readonly ForecastRequest[], sinceMs: number): Promise<ForecastRequest[]> {
+    const ids = requests.map((request) => request.seriesId);
+    this.#records.keepOnly(ids);
+    const recordOf = await this.#records.of(ids, sinceMs);
+    const catchUpOrigins = Math.max(2, Math.floor(CATCH_UP_ORIGINS / Math.max(1, requests.length)));
+    return requests.map((request) => ({ ...request, record: recordOf(request.seriesId), catchUpOrigins }));
   }
 }
 

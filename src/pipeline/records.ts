@@ -1,5 +1,5 @@
 import type { JournalEntry } from '../actuate/index.js';
-import type { Forecast, SeriesHistory } from '../forecast/index.js';
+import type { Forecast } from '../forecast/index.js';
 import type { Plan } from '../plan/index.js';
 import type { StoreClient } from '../store/index.js';
 
@@ -36,6 +36,7 @@ export async function insertForecasts(
       coverageP99: f.coverage.p99,
       status: f.status,
       refusal: f.refusal === undefined ? '' : `${f.refusal.code}: ${f.refusal.reason}`,
+      notes: f.notes,
     })),
   );
 }
@@ -54,48 +55,6 @@ export async function insertPlan(client: Inserter, plan: Plan): Promise<void> {
       plan: JSON.stringify(plan),
     },
   ]);
-}
-
-/**
- * Keeps what forecasts turned out to be worth: the mean absolute error of each and its errors step by step.
- *
- * @param actuals by forecast; `undefined` when the workload is gone
- */
-export async function insertRealisedErrors(
-  client: Inserter,
-  gateway: string,
-  forecasts: readonly Forecast[],
-  actuals: readonly (SeriesHistory | undefined)[],
-  realisedMs: number,
-): Promise<void> {
-  const rows = forecasts.flatMap((forecast, i) => {
-    const actual = actuals[i];
-    if (actual === undefined || forecast.median.length === 0) return [];
-    const errors: number[] = [];
-    let scale = 0;
-    for (const [step, expected] of forecast.median.entries()) {
-      const at = Math.round((forecast.startMs + step * forecast.stepMs - actual.startMs) / actual.stepMs);
-      const value = actual.values[at];
-      if (value === undefined || Number.isNaN(value)) continue;
-      errors.push(value - expected);
-      scale += Math.abs(value);
-    }
-    if (errors.length === 0) return [];
-    return [
-      {
-        created: iso(forecast.createdMs),
-        gateway,
-        seriesId: forecast.seriesId,
-        model: 'ensemble',
-        bucket: 'all',
-        meanAbsoluteError: errors.reduce((sum, error) => sum + Math.abs(error), 0) / errors.length,
-        scale: scale / errors.length,
-        errors,
-        realised: iso(realisedMs),
-      },
-    ];
-  });
-  await client.insertRows('forecast_errors', rows);
 }
 
 /** Keeps lines of the actuators' journal. */

@@ -30,6 +30,8 @@ function derived(
     relativeToSeasonalNaive,
     coverage: { p90: null, p99: null },
     failures: [],
+    notes: [],
+    realised: [],
   };
 }
 

@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { solveCholesky } from '../../src/forecast/cholesky.js';
-import { FORECASTERS, type ForecastRequest, forecastSeries } from '../../src/forecast/index.js';
+import {
+  type BucketRecord,
+  EXTRA_FORECASTERS,
+  type Forecast,
+  type ForecastRequest,
+  forecastSeries,
+} from '../../src/forecast/index.js';
 
 const NOW = Date.UTC(2026, 10, 24);
 const request = (
@@ -30,7 +36,7 @@ describe('the ensemble', () => {
     const values = seasonal(240, 0);
     const truth = seasonal(264, 0).subarray(240);
     const forecast = forecastSeries(request(values), NOW);
-    expect(forecast.status).toBe('ok');
+    expect(forecast.status).toBe('learning');
     for (const [i, value] of forecast.median.entries()) expect(value).toBeCloseTo(truth[i]!, 0);
     expect(forecast.startMs).toBe(NOW);
   });
@@ -49,16 +55,18 @@ describe('the ensemble', () => {
     expect(forecastSeries(request(seasonal(240, 5)), NOW).relativeToSeasonalNaive).toBeLessThan(1.05);
   });
 
-  test('Prophet runs beside the others and can be chosen alone', () => {
+  test('Prophet can be chosen alone, or beside the recipe', () => {
     const alone = forecastSeries(request(seasonal(120, 3), { models: ['prophet'] }), NOW);
     expect(alone.failures).toEqual([]);
     expect(alone.mix.map((entry) => entry.model)).toEqual(['prophet']);
     const truth = seasonal(144, 0).subarray(120);
     const error = alone.median.reduce((sum, value, i) => sum + Math.abs(value - truth[i]!), 0) / 24;
     expect(error).toBeLessThan(10);
-    const together = forecastSeries(request(seasonal(120, 3)), NOW);
-    expect(together.mix.map((entry) => entry.model)).toContain('prophet');
-    expect(together.mix.map((entry) => entry.model)).toContain('seasonalNaive');
+    const together = forecastSeries(request(seasonal(120, 3), { models: ['recipe', 'prophet'] }), NOW);
+    const models = together.mix.map((entry) => entry.model);
+    expect(models).toContain('prophet');
+    expect(models).toContain('arAl');
+    expect(together.mix.reduce((sum, entry) => sum + entry.weight, 0)).toBeCloseTo(1, 9);
   });
 
   test('quantiles never cross, and loads are never negative, whatever the history', () => {
@@ -116,17 +124,82 @@ describe('the ensemble', () => {
   });
 
   test('an unknown model is named as a failure and does not stop the others', () => {
-    const forecast = forecastSeries(
-      request(seasonal(100, 1), { models: ['crystalBall', 'seasonalNaive'] }),
+    const forecast = forecastSeries(request(seasonal(100, 1), { models: ['crystalBall', 'snd'] }), NOW);
+    expect(forecast.failures).toEqual([{ model: 'crystalBall', reason: 'there is no such model' }]);
+    expect(forecast.mix.map((entry) => entry.model)).toEqual(['snd']);
+  });
+});
+
+/** What a gateway keeps between two forecasts. */
+function remember(forecast: Forecast, known: Map<string, BucketRecord[]> = new Map()) {
+  for (const { bucket, record } of forecast.realised) {
+    const all = [...(known.get(bucket) ?? []), record];
+    known.set(
+      bucket,
+      all.sort((a, b) => b.origin - a.origin),
+    );
+  }
+  return known;
+}
+
+describe('the record of realised errors', () => {
+  const long = seasonal(24 * 40, 30);
+  const upTo = (steps: number, more: Partial<ForecastRequest> = {}): Forecast =>
+    forecastSeries(
+      {
+        ...request([]),
+        history: { startMs: NOW, stepMs: 1000, values: long.subarray(0, steps) },
+        ...more,
+      },
       NOW,
     );
-    expect(forecast.failures).toEqual([{ model: 'crystalBall', reason: 'there is no such model' }]);
-    expect(forecast.mix.map((entry) => entry.model)).toEqual(['seasonalNaive']);
+
+  test('makes a series of 21 seasons mature, and says how good it has been', () => {
+    const young = upTo(24 * 15);
+    expect(young.status).toBe('learning');
+    const old = upTo(24 * 40);
+    expect(old.status).toBe('ok');
+    expect(old.relativeToSeasonalNaive).toBeLessThan(0.9);
+    expect(old.coverage.p90).toBeGreaterThan(0.85);
+    expect(old.coverage.p90).toBeLessThan(0.96);
+  });
+
+  test('completed step by step gives the same forecast as made up for at once', () => {
+    const known = new Map<string, BucketRecord[]>();
+    for (let steps = 24 * 38; steps < 24 * 40; steps += 6) remember(upTo(steps, { record: known }), known);
+    const followed = upTo(24 * 40, { record: known });
+    const atOnce = upTo(24 * 40);
+    // Only the newest parts were still missing.
+    expect(followed.realised.length).toBeLessThanOrEqual(3);
+    expect(followed.median).toEqual(atOnce.median);
+    const weights = (f: Forecast) => new Map(f.mix.map(({ model, weight }) => [model, weight]));
+    expect(weights(followed)).toEqual(weights(atOnce));
+  });
+
+  test('is not made up for beyond the limit, newest first', () => {
+    const first = upTo(24 * 40, { catchUpOrigins: 3 });
+    const origins = new Set(first.realised.map(({ record }) => record.origin));
+    expect(origins.size).toBe(3);
+    expect(Math.max(...origins)).toBeGreaterThanOrEqual(NOW + (24 * 40 - 12) * 1000);
+    const second = upTo(24 * 40, { catchUpOrigins: 3, record: remember(first) });
+    expect(second.realised.every(({ record }) => record.origin <= Math.max(...origins))).toBe(true);
+    expect(upTo(24 * 40, { catchUpOrigins: 0 }).realised).toEqual([]);
+  });
+
+  test('decides who forecasts: members that erred are left out', () => {
+    const { realised } = upTo(24 * 40);
+    const record = new Map<string, BucketRecord[]>();
+    for (const { bucket, record: entry } of realised) {
+      const errors = entry.members.map((model) => (model === 'l1h' ? 0 : 100));
+      record.set(bucket, [{ ...entry, errors }, ...(record.get(bucket) ?? [])]);
+    }
+    const { mix } = upTo(24 * 40, { record, catchUpOrigins: 0 });
+    expect(mix.find((entry) => entry.model === 'l1h')?.weight).toBeGreaterThan(0.1);
   });
 });
 
 test('every member answers with the horizon or says that it needs more', () => {
-  for (const [name, forecaster] of FORECASTERS) {
+  for (const [name, forecaster] of EXTRA_FORECASTERS) {
     for (const length of [4, 30, 100]) {
       const context = { stepMs: 1000, startMs: NOW, seasonSteps: length >= 24 ? [24] : [] };
       const path = forecaster.forecast(seasonal(length, 2), 10, context);

@@ -31,7 +31,7 @@ test('a slice that is too late is forecast by the safe members instead', async (
   await hasty.start();
   try {
     // A first run loads the thread; Prophet on thousands of points then takes longer than the limit.
-    await hasty.forecast([{ ...requestOf(1), models: ['level3'] }], 0).catch(() => []);
+    await hasty.forecast([{ ...requestOf(1), models: ['l1h'] }], 0).catch(() => []);
     const long = Float64Array.from(
       { length: 4000 },
       (_, t) => 100 + Math.sin(t / 3) * 50 + ((t * 7919) % 31),

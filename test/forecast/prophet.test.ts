@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { FORECASTERS } from '../../src/forecast/index.js';
+import { EXTRA_FORECASTERS } from '../../src/forecast/index.js';
 import { type ProphetFrame, prophetForecast } from '../../src/forecast/members/prophet-model.js';
 
 const DATA = join(
@@ -169,7 +169,7 @@ describe('the members of other libraries', () => {
   test.each(['mstlEts', 'arima', 'prophet'])(
     '%s continues trend and season, and gives up what it cannot',
     (name) => {
-      const member = FORECASTERS.get(name)!;
+      const member = EXTRA_FORECASTERS.get(name)!;
       const path = member.forecast(history, 48, context)!;
       expect(path).toHaveLength(48);
       const off = path.reduce((sum, v, k) => sum + Math.abs(v - value(history.length + k)), 0) / 48;

@@ -20,6 +20,8 @@ const forecast = (signal: Forecast['signal'], median: readonly number[]): Foreca
   coverage: { p90: 0.9, p99: 0.99 },
   status: 'ok',
   failures: [],
+  notes: [],
+  realised: [],
 });
 
 test('CPU told by bandwidth is the model at each level, of the busier direction', () => {

@@ -27,8 +27,6 @@ const load = (): ArimaConstructor => {
  */
 export const arima: Forecaster = {
   name: 'arima',
-  expensive: true,
-  onRequest: true,
   forecast(history, horizon, { seasonSteps }) {
     if (history.length < MINIMUM_POINTS) return undefined;
     const season = seasonSteps.find((steps) => history.length >= 2 * steps);

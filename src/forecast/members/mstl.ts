@@ -19,8 +19,6 @@ function load(): void {
  */
 export const mstl: Forecaster = {
   name: 'mstlEts',
-  expensive: true,
-  onRequest: true,
   forecast(history, horizon, { seasonSteps }) {
     const values = history.subarray(Math.max(0, history.length - MAX_POINTS));
     // LOESS needs two whole seasons.

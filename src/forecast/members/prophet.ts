@@ -30,7 +30,6 @@ const constant = (value: number, length: number): number[] => new Array<number>(
  */
 export const prophet: Forecaster = {
   name: 'prophet',
-  expensive: true,
   forecast(history, horizon, context) {
     const { seasonSteps, startMs, stepMs, prophet: settings = {} } = context;
     const skip = Math.max(0, history.length - MAX_POINTS);

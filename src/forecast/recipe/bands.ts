@@ -1,19 +1,17 @@
+import { type BucketRecord, shareAtMost } from './record.js';
+
 /** Realised origins that scale and distribution are taken from. */
 const OWN = 56;
 const SCALE_HALF_LIFE = 10;
 const SCALE_ORIGINS = 40;
 /** Origins' worth of a Laplace distribution of unit mean error that own errors are mixed with. */
 const PRIOR_ORIGINS = 4;
-const PRIOR_POINTS = 400;
 
-/** What one past forecast turned out to miss in one bucket: errors (actual − forecast) by their scale then. */
-export interface RealisedBucket {
-  readonly scaled: Float64Array;
-  readonly meanAbsolute: number;
-}
+/** A series without any error so far still has a unit for the next one. */
+const SMALLEST_SCALE = 1e-12;
 
 /** Typical absolute error now: decayed mean of the past's, drawn to 0.7 of the naive forecast's error while young. */
-export function errorScale(past: readonly RealisedBucket[], naiveError: number): number {
+export function errorScale(past: readonly BucketRecord[], naiveError: number): number {
   let sum = 0.5 * 0.7 * naiveError;
   let weights = 0.5;
   for (const [age, bucket] of past.slice(0, SCALE_ORIGINS).entries()) {
@@ -21,30 +19,35 @@ export function errorScale(past: readonly RealisedBucket[], naiveError: number):
     sum += weight * bucket.meanAbsolute;
     weights += weight;
   }
-  return Math.max(sum / weights, Number.MIN_VALUE);
+  return Math.max(sum / weights, SMALLEST_SCALE);
 }
 
-const laplace = (q: number): number => (q < 0.5 ? Math.log(2 * q) : -Math.log(2 * (1 - q)));
+const laplaceShare = (value: number): number => (value < 0 ? Math.exp(value) / 2 : 1 - Math.exp(-value) / 2);
+const laplaceQuantile = (q: number): number => (q < 0.5 ? Math.log(2 * q) : -Math.log(2 * (1 - q)));
 
-/** Quantile of past scaled errors (each origin weighs 1) mixed with the prior. `past` newest first. */
-export function scaledQuantile(past: readonly RealisedBucket[], q: number): number {
-  const values: { value: number; weight: number }[] = [];
-  for (let k = 0; k < PRIOR_POINTS; k += 1) {
-    values.push({ value: laplace((k + 0.5) / PRIOR_POINTS), weight: PRIOR_ORIGINS / PRIOR_POINTS });
+/** Quantile of past standardised errors (each origin weighs 1) mixed with the prior. `past` newest first. */
+export function scaledQuantile(past: readonly BucketRecord[], q: number): number {
+  const own = past.slice(0, OWN);
+  const prior = laplaceQuantile(q);
+  if (own.length === 0) return prior;
+  const excess = (value: number): number => {
+    let share = PRIOR_ORIGINS * laplaceShare(value);
+    for (const bucket of own) share += shareAtMost(bucket, value);
+    return share - q * (PRIOR_ORIGINS + own.length);
+  };
+  let low = prior;
+  let high = prior;
+  for (const { standardised } of own) {
+    low = Math.min(low, standardised[0]!);
+    high = Math.max(high, standardised.at(-1)!);
   }
-  let total = PRIOR_ORIGINS;
-  for (const bucket of past.slice(0, OWN)) {
-    if (bucket.scaled.length === 0) continue;
-    total += 1;
-    for (const value of bucket.scaled) values.push({ value, weight: 1 / bucket.scaled.length });
+  // The mixture is monotone, so halving finds the value; every digest is a staircase of at most 24 steps.
+  for (let i = 0; i < 40 && high - low > 1e-4 * (1 + Math.abs(high)); i += 1) {
+    const middle = (low + high) / 2;
+    if (excess(middle) >= 0) high = middle;
+    else low = middle;
   }
-  values.sort((a, b) => a.value - b.value);
-  let sum = 0;
-  for (const { value, weight } of values) {
-    sum += weight;
-    if (sum >= q * total) return value;
-  }
-  return values.at(-1)!.value;
+  return high;
 }
 
 /** Speed at which the width follows misses, by level: extreme levels see few misses and must react to each. */

@@ -1,8 +1,8 @@
-import { median } from '../members/simple.js';
+import { median } from '../statistics.js';
 import { hourlyMembers } from './members.js';
 
 const SEASON = 24;
-const MEMBERS = ['arAl', 'arA', 'arD24', 'arD168l', 'dshwl', 'dshw', 'knn7'];
+const MEMBERS = new Set(['arAl', 'arA', 'arD24', 'arD168l', 'dshwl', 'dshw', 'knn7']);
 const HOLDOUTS = 6;
 /** Naive2 over all 414 hourly series (M4, Evaluation and Ranks): what OWA is relative to. */
 const PUBLISHED_NAIVE2 = { smape: 18.383, mase: 2.395 };
@@ -34,10 +34,8 @@ export const owa = (smape: number, mase: number): number =>
 /** Half the median of seven members, half their mean weighted by held-back errors inside the history. */
 export function forecastM4(history: Float64Array, horizon: number): Float64Array {
   const n = history.length;
-  const pick = (paths: ReadonlyMap<string, Float64Array>): Map<string, Float64Array> =>
-    new Map([...paths].filter(([name]) => MEMBERS.includes(name)));
   const naive = Float64Array.from({ length: horizon }, (_, i) => history[n - SEASON + (i % SEASON)]!);
-  const paths = pick(hourlyMembers(history, horizon));
+  const paths = hourlyMembers(history, horizon, MEMBERS);
   if (paths.size === 0) return naive;
   const errors = new Map<string, { sum: number; count: number }>();
   let base = 0;
@@ -46,7 +44,7 @@ export function forecastM4(history: Float64Array, horizon: number): Float64Array
     if (origin < 8 * SEASON) break;
     for (let i = 0; i < horizon; i += 1)
       base += Math.abs(history[origin + i]! - history[origin - SEASON + (i % SEASON)]!) / horizon;
-    for (const [name, path] of pick(hourlyMembers(history.subarray(0, origin), horizon))) {
+    for (const [name, path] of hourlyMembers(history.subarray(0, origin), horizon, MEMBERS)) {
       const entry = errors.get(name) ?? { sum: 0, count: 0 };
       for (let i = 0; i < horizon; i += 1) entry.sum += Math.abs(history[origin + i]! - path[i]!) / horizon;
       entry.count += 1;

@@ -1,33 +1,19 @@
-import { median } from '../members/simple.js';
+import { median } from '../statistics.js';
 import { type ArOptions, iteratedAr } from './ar.js';
 import { doubleSeasonalHoltWinters } from './dshw.js';
-import {
-  analogs,
-  dailyLevelled,
-  dailyMean,
-  dailyMedian,
-  weekly,
-  weeklyLevelled,
-  weeklyShape,
-} from './profiles.js';
+import { analogs, dailyMedian, weekly, weeklyLevelled, weeklyShape } from './profiles.js';
 
 const HOURS = 24;
 const LONG_DAYS = 28;
 const FINE_AR_DAYS = 14;
+/** From so many steps a day on, series are noisy enough that hourly members run on hourly means. */
+const FINE_DAY = 96;
 const between = (from: number, to: number): number[] =>
   Array.from({ length: to - from + 1 }, (_, i) => from + i);
 const FULL = [
   ...between(1, 12),
   ...between(22, 26),
-  47,
-  48,
-  49,
-  72,
-  96,
-  120,
-  143,
-  144,
-  145,
+  ...[47, 48, 49, 72, 96, 120, 143, 144, 145],
   ...between(166, 170),
 ];
 const SHORT = [...between(1, 6), 12, ...between(22, 26), 47, 48, 49, 72];
@@ -47,19 +33,47 @@ const HOURLY_AR: Readonly<Record<string, ArOptions>> = {
   },
 };
 
-/** Members for hourly values with a day and a week. */
-export function hourlyMembers(y: Float64Array, horizon: number): Map<string, Float64Array> {
+/** Steps of the season, in hours or not, that the near and the seasonal past of a fine series are regressed on. */
+const fineLags = (day: number): number[] =>
+  [
+    ...new Set([
+      ...between(1, 6),
+      ...[9, 12, 18, 24, 36],
+      ...between(day - 2, day + 2),
+      ...between(2 * day - 1, 2 * day + 1),
+      3 * day,
+      ...between(7 * day - 1, 7 * day + 1),
+    ]),
+  ].sort((a, b) => a - b);
+
+/** The members that {@link memberPaths} chooses among. */
+export const RECIPE_MEMBERS: readonly string[] = [
+  ...['snd', 'snw', 'l1h', 'l6h', 'l1d', 'l7d', 'pmed7', 'pw', 'pwlev', 'pwmed', 'pmult'],
+  ...Object.keys(HOURLY_AR),
+  ...['dshwl', 'dshw', 'l6hdshwl', 'ar5', 'ar5l'],
+];
+
+type Keep = (name: string, make: () => Float64Array | undefined) => void;
+
+/** Members for hourly values with a day and a week; only those wanted are computed. */
+export function hourlyMembers(
+  y: Float64Array,
+  horizon: number,
+  wanted?: ReadonlySet<string>,
+): Map<string, Float64Array> {
   const paths = new Map<string, Float64Array>();
-  const keep = (name: string, path: Float64Array | undefined): void => {
+  const keep: Keep = (name, make) => {
+    if (wanted?.has(name) === false) return;
+    const path = make();
     if (path?.every(Number.isFinite)) paths.set(name, path);
   };
   for (const [name, options] of Object.entries(HOURLY_AR)) {
     const lags = y.length < SHORT_HOURS && options.lags.length > SHORT.length ? SHORT : options.lags;
-    keep(name, iteratedAr(y, horizon, { ...options, lags }));
+    keep(name, () => iteratedAr(y, horizon, { ...options, lags }));
   }
-  keep('dshwl', doubleSeasonalHoltWinters(y, horizon, true));
-  keep('dshw', doubleSeasonalHoltWinters(y, horizon, false));
-  keep('knn7', analogs(y, HOURS, horizon, 7, 3, 0.8));
+  keep('dshwl', () => doubleSeasonalHoltWinters(y, horizon, true));
+  keep('dshw', () => doubleSeasonalHoltWinters(y, horizon, false));
+  if (wanted?.has('knn7') === true) keep('knn7', () => analogs(y, HOURS, horizon, 7, 3, 0.8));
   return paths;
 }
 
@@ -78,31 +92,33 @@ function refine(hourly: Float64Array, shape: Float64Array, factor: number): Floa
 }
 
 /**
- * Every member's continuation of `y`. Paths are finite, clipped at 0 for non-negative series; members that need more
+ * The members' continuations of `y`. Paths are finite, clipped at 0 for non-negative series; members that need more
  * history are absent. At fine steps the hourly members run on hourly means and are brought back to the steps.
  *
  * @param day steps of the shortest season
+ * @param wanted only these; absent = all
  */
-export function memberPaths(y: Float64Array, day: number, horizon: number): Map<string, Float64Array> {
+export function memberPaths(
+  y: Float64Array,
+  day: number,
+  horizon: number,
+  wanted?: ReadonlySet<string>,
+): Map<string, Float64Array> {
   const n = y.length;
   const paths = new Map<string, Float64Array>();
   const nonNegative = y.every((value) => value >= 0);
-  const keep = (name: string, path: Float64Array | undefined): void => {
+  const keep: Keep = (name, make) => {
+    if (wanted?.has(name) === false) return;
+    const path = make();
     if (path === undefined || !path.every(Number.isFinite)) return;
     paths.set(name, nonNegative ? path.map((value) => Math.max(0, value)) : path);
   };
-  const fine = day >= 96;
+  const fine = day >= FINE_DAY;
   const recent = y.subarray(Math.max(0, n - LONG_DAYS * day));
-  if (n >= day)
-    keep(
-      'snd',
-      Float64Array.from({ length: horizon }, (_, i) => y[n - day + (i % day)]!),
-    );
-  if (n >= 7 * day)
-    keep(
-      'snw',
-      Float64Array.from({ length: horizon }, (_, i) => y[n - 7 * day + (i % (7 * day))]!),
-    );
+  const repeated = (season: number) => () =>
+    n >= season ? Float64Array.from({ length: horizon }, (_, i) => y[n - season + (i % season)]!) : undefined;
+  keep('snd', repeated(day));
+  keep('snw', repeated(7 * day));
   const hour = Math.max(1, Math.round(day / HOURS));
   for (const [name, steps] of [
     ['l1h', hour],
@@ -110,58 +126,46 @@ export function memberPaths(y: Float64Array, day: number, horizon: number): Map<
     ['l1d', day],
     ['l7d', 7 * day],
   ] as const) {
-    keep(name, new Float64Array(horizon).fill(median(y.subarray(Math.max(0, n - steps)))));
+    keep(name, () => new Float64Array(horizon).fill(median(y.subarray(Math.max(0, n - steps)))));
   }
-  // At fine steps the daily profiles and analogs only dilute the choice (measured).
-  const daily = !fine;
-  if (daily) {
-    keep('pmed7', dailyMedian(recent, day, horizon, 0));
-    keep('pew', dailyMean(recent, day, horizon));
-    keep('pew3s', dailyLevelled(recent, day, horizon, 0));
-    keep('knn2', analogs(recent, day, horizon, 2, 5, 0.5));
-  }
-  keep('pw', weekly(recent, day, horizon, false));
-  keep('pwlev', weeklyLevelled(recent, day, horizon, false));
-  keep('pwmed', weeklyLevelled(recent, day, horizon, true));
-  keep('pmult', weeklyShape(recent, day, horizon));
-  if (day % HOURS === 0) {
-    const factor = day / HOURS;
-    const hours = Math.floor(recent.length / factor);
-    const rolled = Float64Array.from({ length: hours }, (_, j) => {
-      const begin = recent.length - (hours - j) * factor;
-      let sum = 0;
-      for (let k = 0; k < factor; k += 1) sum += recent[begin + k]!;
-      return sum / factor;
-    });
-    const shape = factor > 1 ? dailyMedian(recent, day, horizon, 1) : undefined;
-    if (factor === 1 || shape !== undefined) {
-      for (const [name, path] of hourlyMembers(rolled, Math.ceil(horizon / factor)))
-        if (daily || name !== 'knn7') keep(name, shape === undefined ? path : refine(path, shape, factor));
-    }
-  }
+  // At fine steps the daily profile only dilutes the choice (measured).
+  if (!fine) keep('pmed7', () => dailyMedian(recent, day, horizon, 0));
+  keep('pw', () => weekly(recent, day, horizon, false));
+  keep('pwlev', () => weeklyLevelled(recent, day, horizon, false));
+  keep('pwmed', () => weeklyLevelled(recent, day, horizon, true));
+  keep('pmult', () => weeklyShape(recent, day, horizon));
+  if (day % HOURS === 0) hourly(recent, day, horizon, wanted, keep);
+  const level = paths.get('l6h');
+  const season = paths.get('dshwl');
+  if (!fine && level !== undefined && season !== undefined)
+    keep('l6hdshwl', () => level.map((value, i) => (value + season[i]!) / 2));
   if (day % HOURS !== 0 || fine) {
-    const lags = [
-      ...new Set([
-        1,
-        2,
-        3,
-        4,
-        5,
-        6,
-        9,
-        12,
-        18,
-        24,
-        36,
-        ...between(day - 2, day + 2),
-        ...between(2 * day - 1, 2 * day + 1),
-        3 * day,
-        ...between(7 * day - 1, 7 * day + 1),
-      ]),
-    ].sort((a, b) => a - b);
     const window = y.subarray(Math.max(0, n - FINE_AR_DAYS * day));
-    keep('ar5', iteratedAr(window, horizon, { lags, difference: 0, lambda: 2, log: false }));
-    keep('ar5l', iteratedAr(window, horizon, { lags, difference: 0, lambda: 2, log: true }));
+    const options = { lags: fineLags(day), difference: 0, lambda: 2 };
+    keep('ar5', () => iteratedAr(window, horizon, { ...options, log: false }));
+    keep('ar5l', () => iteratedAr(window, horizon, { ...options, log: true }));
   }
   return paths;
+}
+
+/** The hourly members on means of whole hours that end where the history ends. */
+function hourly(
+  recent: Float64Array,
+  day: number,
+  horizon: number,
+  wanted: ReadonlySet<string> | undefined,
+  keep: Keep,
+): void {
+  const factor = day / HOURS;
+  const hours = Math.floor(recent.length / factor);
+  const rolled = Float64Array.from({ length: hours }, (_, j) => {
+    const begin = recent.length - (hours - j) * factor;
+    let sum = 0;
+    for (let k = 0; k < factor; k += 1) sum += recent[begin + k]!;
+    return sum / factor;
+  });
+  const shape = factor > 1 ? dailyMedian(recent, day, horizon, 1) : undefined;
+  if (factor > 1 && shape === undefined) return;
+  for (const [name, path] of hourlyMembers(rolled, Math.ceil(horizon / factor), wanted))
+    keep(name, () => (shape === undefined ? path : refine(path, shape, factor)));
 }

@@ -1,10 +1,4 @@
-import { median } from '../members/simple.js';
-
-const meanOf = (values: Float64Array): number => {
-  let sum = 0;
-  for (const value of values) sum += value;
-  return sum / values.length;
-};
+import { meanOf, median } from '../statistics.js';
 
 /** Pointwise combination of the last `seasons` seasons, the newest first. */
 function combine(
@@ -57,27 +51,6 @@ export const dailyMedian = (
   const profile = combine(y, day, 7, median);
   return profile && repeat(smooth(profile, width), horizon);
 };
-
-/** Mean of the last days, newer ones heavier. */
-export const dailyMean = (y: Float64Array, day: number, horizon: number): Float64Array | undefined => {
-  const profile = combine(y, day, 10, decayed(0.7));
-  return profile && repeat(profile, horizon);
-};
-
-/** Mean of three days, smoothed, moved by half of the last day's median distance to it. */
-export function dailyLevelled(
-  y: Float64Array,
-  day: number,
-  horizon: number,
-  width: number,
-): Float64Array | undefined {
-  const raw = combine(y, day, 3, decayed(0.8));
-  if (raw === undefined) return undefined;
-  const profile = smooth(raw, width);
-  const last = y.subarray(y.length - day);
-  const offset = 0.5 * median(last.map((value, i) => value - profile[i]!));
-  return repeat(profile, horizon).map((value) => value + offset);
-}
 
 /** Same weekdays mixed with the last days. */
 export function weekly(

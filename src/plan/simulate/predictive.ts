@@ -1,4 +1,4 @@
-import { NearFuture } from '../nowcast/bands.js';
+import { NearFuture } from '../../forecast/nowcast/bands.js';
 import { reactivePolicy } from './baselines.js';
 import { HeldMachines } from './hold.js';
 import { chooseRisk, type RiskRecord, StepSums } from './risk.js';

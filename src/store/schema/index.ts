@@ -1,3 +1,4 @@
+import { forecastRecords } from './forecast-records.js';
 import { records } from './records.js';
 import type { SchemaStatement } from './statement.js';
 import { flowsAndUsage } from './usage.js';
@@ -17,4 +18,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 1, name: 'flows and usage rollups', statements: flowsAndUsage },
   { version: 2, name: 'workloads, forecasts, plans, journal', statements: records },
   { version: 3, name: 'views for people', statements: views },
+  { version: 4, name: 'what choice and bands of forecasts rest on', statements: forecastRecords },
 ];

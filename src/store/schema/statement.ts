@@ -30,7 +30,14 @@ export interface ViewStatement {
   readonly select: string;
 }
 
-export type SchemaStatement = TableStatement | RollupStatement | ViewStatement;
+/** Columns that an existing table gets. */
+export interface ColumnsStatement {
+  readonly kind: 'columns';
+  readonly table: string;
+  readonly columns: readonly string[];
+}
+
+export type SchemaStatement = TableStatement | RollupStatement | ViewStatement | ColumnsStatement;
 
 /** Where the schema is made. */
 export interface Placement {
@@ -63,6 +70,12 @@ export function render(statement: SchemaStatement, placement: Placement): string
     return [
       `CREATE MATERIALIZED VIEW IF NOT EXISTS ${database}.${statement.to}_view${on} TO ${to} AS\n${statement.select.replaceAll('{from}', from)}`,
     ];
+  }
+  if (statement.kind === 'columns') {
+    const added = statement.columns.map((column) => `ADD COLUMN IF NOT EXISTS ${column}`).join(', ');
+    return [...new Set([localTable(statement.table, placement), statement.table])].map(
+      (table) => `ALTER TABLE ${database}.${table}${on} ${added}`,
+    );
   }
   const { name, columns, layout, version } = statement;
   const local = localTable(name, placement);

@@ -54,9 +54,9 @@ GROUP BY time, gateway, workloadId, linkId`,
     kind: 'view',
     name: 'forecast_accuracy',
     select: `SELECT toDate(realised, 'UTC') AS day, gateway, toUInt32OrZero(splitByChar('/', seriesId)[2]) AS workloadId, splitByChar('/', seriesId)[3] AS signal,
-  model, count() AS forecasts, avg(e.meanAbsoluteError) AS meanAbsoluteError, avg(e.scale) AS meanActual,
-  if(sum(e.scale) > 0, sum(e.meanAbsoluteError) / sum(e.scale), NULL) AS relativeError, avg(arrayAvg(e.errors)) AS bias
-FROM forecast_errors AS e GROUP BY day, gateway, workloadId, signal, model`,
+  model, bucket, count() AS forecasts, avg(e.meanAbsoluteError) AS meanAbsoluteError, avg(e.scale) AS meanActual,
+  if(sum(e.scale) > 0, sum(e.meanAbsoluteError) / sum(e.scale), NULL) AS relativeError, avgIf(arrayAvg(e.errors), notEmpty(e.errors)) AS bias
+FROM forecast_errors AS e GROUP BY day, gateway, workloadId, signal, model, bucket`,
   },
   {
     kind: 'view',
