@@ -21,7 +21,7 @@ import { messageOf } from '../base/errors.js';
 import { Access, type Caller, type Listener } from './access.js';
 import type { Role } from './config.js';
 import type { ApiDependencies } from './dependencies.js';
-import { answerError } from './error-answer.js';
+import { answerClientError, answerError } from './error-answer.js';
 import { apiError } from './errors.js';
 import { registerCost } from './routes/cost.js';
 import { registerEvents } from './routes/events.js';
@@ -57,6 +57,9 @@ declare module 'fastify' {
 const PAGE_POLICY =
   "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
+/** IPv6 callers own a whole subnet of addresses. */
+const SUBNET_BITS = 64;
+
 const TAGS = [
   { name: 'overview', description: 'the gateway at a glance' },
   { name: 'flows', description: 'what goes where' },
@@ -86,6 +89,7 @@ export async function buildApp(
     logController: new fastify.LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
     bodyLimit: config.bodyLimit,
+    clientErrorHandler: answerClientError,
     requestTimeout: 30_000,
     routerOptions: { maxParamLength: 200 },
     serverFactory,
@@ -122,6 +126,9 @@ export async function buildApp(
     max: config.requestsPerMinute,
     timeWindow: 60_000,
     allowList: () => listener.kind === 'socket',
+    // Callers of the unix socket have no address.
+    keyGenerator: (request) =>
+      listener.kind === 'socket' ? 'owner' : rateLimit.normalizeIP(request.ip, SUBNET_BITS),
     errorResponseBuilder: (_request, context) =>
       apiError('TG_API_TOO_MANY', { limit: context.max, seconds: Math.ceil(context.ttl / 1000) }),
   });

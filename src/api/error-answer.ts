@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors, isResponseSerializationError } from 'fastify-type-provider-zod';
 import { messageOf, TidegateError } from '../base/errors.js';
@@ -52,4 +53,26 @@ export function answerError(
     .type('application/json')
     .serializer((body: unknown) => JSON.stringify(body))
     .send({ code: known.code, message: known.message, hint: known.hint });
+}
+
+/** Answers what could not even be read as HTTP; the connection ends, since where the next request begins is unknown. */
+export function answerClientError(error: Error & { readonly code?: string }, socket: Socket): void {
+  // Without a reader, or with half of an answer under way, there is nothing to say.
+  if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesWritten > 0) {
+    socket.destroy();
+    return;
+  }
+  const known = apiError('TG_API_INVALID', {
+    problem: `this is no HTTP request that can be read (${error.code ?? error.message})`,
+  });
+  const body = JSON.stringify({ code: known.code, message: known.message, hint: known.hint });
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request';
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
 }

@@ -32,6 +32,13 @@ function momentMs(text: string): number {
   }
 }
 
+/** One line of text for people or of a name: no control characters. */
+export const plainText = (maximum: number) =>
+  z
+    .string()
+    .max(maximum)
+    .regex(/^[^\x00-\x1f\x7f]*$/, 'control characters are not allowed');
+
 /** A whole number in a query string or path. */
 export const wholeNumber = (minimum: number, maximum: number) =>
   z

@@ -4,7 +4,7 @@ import type { ApiApp } from '../app.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { Evidence } from '../evidence.js';
 import { axisOf, DIMENSION_NAMES, type FlowFilter, readFlows, readSankey } from '../flow-query.js';
-import { listOf, sqlBehind, timeRange, wholeNumber } from '../schemas.js';
+import { listOf, plainText, sqlBehind, timeRange, wholeNumber } from '../schemas.js';
 import { answers } from './answers.js';
 
 const address = z.string().refine((text) => {
@@ -29,7 +29,7 @@ const filters = {
   ...timeRange,
   direction: z.enum(['both', 'out', 'in']).default('both').describe('from or towards the private side'),
   workload: numbersOf(0xffff_ffff).describe('numbers of workloads'),
-  link: listOf(z.string().max(64)).prefault('').describe('ids of links'),
+  link: listOf(plainText(64)).prefault('').describe('ids of links'),
   source: addresses.describe('initiator: addresses or prefixes'),
   destination: addresses.describe('responder: addresses or prefixes'),
   peer: addresses.describe('the public side: addresses or prefixes'),

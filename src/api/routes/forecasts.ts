@@ -4,7 +4,7 @@ import type { ApiApp } from '../app.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { apiError } from '../errors.js';
 import { Evidence } from '../evidence.js';
-import { forecastPath, path, sqlBehind } from '../schemas.js';
+import { forecastPath, path, plainText, sqlBehind } from '../schemas.js';
 import { answers } from './answers.js';
 import { workloadName } from './flows.js';
 
@@ -134,9 +134,7 @@ export function registerForecasts(app: ApiApp, dependencies: ApiDependencies): v
         summary:
           'One series: history, newest forecast with its bands, an earlier one to compare, realised errors',
         querystring: z.object({
-          of: z
-            .string()
-            .max(100)
+          of: plainText(100)
             .regex(/^(\d{1,10}|link:.+)$/, 'expected the number of a workload, or link:ID')
             .describe('number of a workload, or `link:ID`'),
           signal: z.enum(SIGNALS).default('bandwidthOutBps'),

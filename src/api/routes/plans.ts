@@ -5,7 +5,7 @@ import type { ApiApp } from '../app.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { apiError } from '../errors.js';
 import { Evidence } from '../evidence.js';
-import { planSchema, sqlBehind, wholeNumber } from '../schemas.js';
+import { plainText, planSchema, sqlBehind, wholeNumber } from '../schemas.js';
 import type { Services } from '../services.js';
 import { answers } from './answers.js';
 
@@ -355,7 +355,7 @@ export function registerPlans(app: ApiApp, dependencies: ApiDependencies, servic
         tags: ['plans'],
         summary: 'Undo the plan that is applied',
         body: z.strictObject({
-          reason: z.string().trim().min(1).max(200).default('asked for by an operator'),
+          reason: plainText(200).trim().min(1).default('asked for by an operator'),
         }),
         response: answers(z.object({ planId: z.string(), actuation, sql: sqlBehind })),
       },

@@ -22,7 +22,15 @@ export function registerSql(app: ApiApp, dependencies: ApiDependencies): void {
       schema: {
         tags: ['sql'],
         summary: 'Run one reading statement in the ClickHouse dialect',
-        body: z.strictObject({ sql: z.string().trim().min(1).max(20_000).describe('without FORMAT') }),
+        body: z.strictObject({
+          sql: z
+            .string()
+            .trim()
+            .min(1)
+            .max(20_000)
+            .regex(/^[^\0]*$/, 'a NUL is not allowed')
+            .describe('without FORMAT'),
+        }),
         response: answers(
           z.object({
             columns: z.array(z.object({ name: z.string(), type: z.string() })),

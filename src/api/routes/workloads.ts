@@ -4,7 +4,7 @@ import type { ApiApp } from '../app.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { apiError } from '../errors.js';
 import { Evidence } from '../evidence.js';
-import { sqlBehind, timeRange, workloadNumber } from '../schemas.js';
+import { plainText, sqlBehind, timeRange, workloadNumber } from '../schemas.js';
 import type { Services } from '../services.js';
 import { joined, readBehaviour, readEvents, type WorkloadBehaviour } from '../workload-query.js';
 import { answers } from './answers.js';
@@ -50,7 +50,7 @@ const GAP_BINS = 16;
 /** Bin k holds gaps of [2^k, 2^(k+1)) ticks of 1.024 µs, bin 0 also shorter ones (`tg_iat_bin` in bpf/flow_key.h). */
 const GAP_EDGES = Array.from({ length: GAP_BINS - 1 }, (_, k) => 1.024 * 2 ** (k + 1));
 
-const name = z.string().trim().min(1).max(80);
+const name = plainText(80).trim().min(1);
 
 /** `/api/workloads…`: what was recognised, and what people call it. */
 export function registerWorkloads(app: ApiApp, dependencies: ApiDependencies, services: Services): void {
@@ -192,7 +192,7 @@ export function registerWorkloads(app: ApiApp, dependencies: ApiDependencies, se
         summary: 'Move endpoints of a workload to a new one',
         params: z.object({ workloadId: workloadNumber }),
         body: z.strictObject({
-          endpoints: z.array(z.string().min(1).max(120)).min(1).max(1000),
+          endpoints: z.array(plainText(120).min(1)).min(1).max(1000),
           name,
         }),
         response: changed,
