@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { messageOf } from '../base/errors.js';
@@ -14,6 +15,9 @@ const CHUNK_ROWS = 512;
 
 /** The model that ships with Tidegate, beside this file in src/ and dist/ alike. */
 export const defaultModelPath = (): string => fileURLToPath(new URL('./model/default.onnx', import.meta.url));
+
+/** Where a gateway keeps the model that was trained on its own traffic. */
+export const adoptedModelPath = (dataDirectory: string): string => join(dataDirectory, 'fingerprint.onnx');
 
 async function readModelFile(path: string): Promise<Uint8Array> {
   let bytes: Uint8Array;

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { extractFeatures, FingerprintEncoder, featureSchema } from '../../src/fingerprint/index.js';
 import { fitFlowEncoder } from '../../src/fingerprint/training/fit.js';
 import { stratifiedGroupFolds } from '../../src/fingerprint/training/folds.js';
-import { mergeNumberedFolders, readLabels } from '../../src/fingerprint/training/labels.js';
+import { labelsOf, mergeNumberedFolders, readLabels } from '../../src/fingerprint/training/labels.js';
 import { LinearAlgebra } from '../../src/fingerprint/training/linear-algebra.js';
 import { clusterScores, scores } from '../../src/fingerprint/training/metrics.js';
 import { averageLinkage, nearestLabels } from '../../src/fingerprint/training/neighbours.js';
@@ -103,8 +103,7 @@ describe('training', () => {
 describe('training in a worker', () => {
   it('hands errors over whole', async () => {
     const request = {
-      captures: join(directory, 'nowhere'),
-      labels: 'none',
+      source: { kind: 'captures', directory: join(directory, 'nowhere'), labels: 'none' },
       variant: 'port',
       seed: 1,
       steps: 10,
@@ -204,7 +203,13 @@ describe('labels', () => {
   });
 
   it('are read by capture', () => {
-    expect(readLabels(file('file,label\nx/a.pcap,camera\n')).captures.get('a.pcap')).toBe('camera');
+    const { captures } = readLabels(file('file,label\nx/a.pcap,camera\ny/b/1.pcap,lamp\ny/c/1.pcap,plug\n'));
+    expect(labelsOf(captures, 'a.pcap')).toBe('camera');
+    expect(labelsOf(captures, 'c/1.pcap')).toBe('plug');
+    expect(labelsOf(captures, 'other/y/b/1.pcap')).toBe('lamp');
+    // Two files of that name, and nothing says which.
+    expect(labelsOf(captures, '1.pcap')).toBeUndefined();
+    expect(labelsOf(captures, 'd.pcap')).toBeUndefined();
   });
 
   it('are refused with the line when damaged', () => {

@@ -11,7 +11,7 @@ import { recordColumns, wide } from '../features/record-columns.js';
 import { type FeatureVariant, featureSchema } from '../features/schema.js';
 import { serviceIsDestination } from '../features/services.js';
 import { flowKey, portIdentity } from './flow-key.js';
-import { type FlowLabel, type LabelFile, mergeNumberedFolders } from './labels.js';
+import { type FlowLabel, type LabelFile, labelsOf, mergeNumberedFolders } from './labels.js';
 import type { Matrix } from './normalisation.js';
 import type { WeakKeys } from './sampler.js';
 
@@ -82,7 +82,6 @@ export async function loadDataset(options: DatasetOptions): Promise<FlowDataset>
   const { directory, labels } = options;
   const captures = listCaptures(directory);
   const folderClass = mergeNumberedFolders(captures.map((file) => basename(dirname(file))));
-  const width = featureSchema(RICHEST).dimensions;
   const rows: CollectedFlow[] = [];
   const captureLabels: string[] = [];
   for (const [index, file] of captures.entries()) {
@@ -91,11 +90,11 @@ export async function loadDataset(options: DatasetOptions): Promise<FlowDataset>
       labels === 'by-folder'
         ? folderClass.get(basename(dirname(file)))!
         : labels !== 'none' && labels.unit === 'capture'
-          ? (labels.captures.get(basename(file)) ?? '')
+          ? (labelsOf(labels.captures, file) ?? '')
           : '';
     captureLabels.push(captureLabel);
     const flowLabels = labels !== 'by-folder' && labels !== 'none' && labels.unit === 'flow';
-    const labelOf = flowLabels ? labeller(labels.flows.get(basename(file)) ?? []) : () => captureLabel;
+    const labelOf = flowLabels ? labeller(labelsOf(labels.flows, file) ?? []) : () => captureLabel;
     const flows = await collect(join(directory, file), index, labelOf);
     flows.sort((a, b) => a.startSeconds - b.startSeconds || (a.key < b.key ? -1 : 1));
     const kept = new Map<string, number>();
@@ -108,6 +107,45 @@ export async function loadDataset(options: DatasetOptions): Promise<FlowDataset>
     }
     options.onCapture?.(index + 1, captures.length);
   }
+  return assemble(rows, {
+    captures,
+    captureLabels,
+    unit: labels === 'by-folder' || (labels !== 'none' && labels.unit === 'capture') ? 'capture' : 'flow',
+  });
+}
+
+export interface StoredFlowsOptions {
+  /** Records ended within so long of each other are one "capture": what is held back is other times, not other rows. */
+  readonly blockMs: number;
+  /** Label of a record by its `workloadId`: the names that people and rules gave. */
+  readonly names: ReadonlyMap<number, string>;
+}
+
+/** Stored flow records as a data set; the records of one flow stay on one side of every split. */
+export function storedDataset(batch: FlowBatch, options: StoredFlowsOptions): FlowDataset {
+  const flows = flowsOf(batch, 0, () => '');
+  const columns = recordColumns(batch);
+  const workloads = batch.column('workloadId', 'u32');
+  const ids = batch.column('flowId', 'u64');
+  const blockOfFlow = new Map<bigint, number>();
+  const number = new Map<number, number>();
+  const rows = flows.map((flow) => {
+    const time = Math.floor(wide(columns.end, flow.row) / 1e6 / options.blockMs);
+    const block = blockOfFlow.get(ids[flow.row]!) ?? time;
+    blockOfFlow.set(ids[flow.row]!, block);
+    if (!number.has(block)) number.set(block, number.size);
+    const label = options.names.get(workloads[flow.row]!) ?? '';
+    return { ...flow, capture: number.get(block)!, label };
+  });
+  const captures = [...number.keys()].map((block) => new Date(block * options.blockMs).toISOString());
+  return assemble(rows, { captures, captureLabels: captures.map(() => ''), unit: 'flow' });
+}
+
+function assemble(
+  rows: readonly CollectedFlow[],
+  of: Pick<FlowDataset, 'captures' | 'captureLabels' | 'unit'>,
+): FlowDataset {
+  const width = featureSchema(RICHEST).dimensions;
   const features = new Float32Array(rows.length * width);
   rows.forEach((row, i) => {
     features.set(row.features, i * width);
@@ -118,18 +156,18 @@ export async function loadDataset(options: DatasetOptions): Promise<FlowDataset>
     return numbered.get(key)!;
   });
   return {
+    ...of,
     features: { data: features, rows: rows.length, columns: width },
     capture: Int32Array.from(rows, (row) => row.capture),
-    captures,
     labels: rows.map((row) => row.label),
-    captureLabels,
-    unit: labels === 'by-folder' || (labels !== 'none' && labels.unit === 'capture') ? 'capture' : 'flow',
     weakKeys: { endpoint, port: Int32Array.from(rows, (row) => row.port) },
     startSeconds: Float64Array.from(rows, (row) => row.startSeconds),
   };
 }
 
 interface CollectedFlow {
+  /** In its batch. */
+  readonly row: number;
   readonly capture: number;
   readonly key: string;
   readonly label: string;
@@ -209,13 +247,14 @@ function flowsOf(batch: FlowBatch, capture: number, labelOf: Labeller): Collecte
     const servicePort = answers ? destinationPort : sourcePort;
     const key = flowKey(protocol, source, sourcePort, destination, destinationPort);
     flows.push({
+      row,
       capture,
       key,
       label: labelOf(key, startSeconds),
       startSeconds,
       endpoint: `${protocol}|${answers ? destination : source}|${servicePort}`,
       port: portIdentity(protocol, servicePort),
-      features: features.slice(row * schema.dimensions, (row + 1) * schema.dimensions),
+      features: features.subarray(row * schema.dimensions, (row + 1) * schema.dimensions),
     });
   }
   return flows;

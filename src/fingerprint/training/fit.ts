@@ -34,6 +34,8 @@ export interface FlowTrainingSet {
 
 const FLOW_BATCH = 256;
 const WEAK_BATCH = 128;
+/** Without labels, near pairs are to count more: 0.05 is better than 0.1 by .005 macro-F1 (docs/fingerprints.md). */
+const WEAK_TEMPERATURE = 0.05;
 const FLOW_DROPOUT = 0.3;
 const POOLED_BATCH = 96;
 const POOLED_DROPOUT = 0.2;
@@ -99,6 +101,7 @@ export async function fitFlowEncoder(
     steps: options.steps,
     seed: options.seed,
     isSparseInput: (column) => sparse[column] === 1,
+    ...(labelled > 0 ? {} : { loss: { ...DEFAULT_LOSS, temperature: WEAK_TEMPERATURE } }),
     ...(onProgress
       ? {
           onProgress: (progress: TrainingProgress) =>

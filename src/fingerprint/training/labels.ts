@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { basename } from 'node:path';
 import { messageOf } from '../../base/errors.js';
 import { fail } from '../errors.js';
 
@@ -17,9 +16,33 @@ export interface FlowLabel {
 /** Labels by capture file: of whole captures, or of their flows. */
 export interface LabelFile {
   readonly unit: 'capture' | 'flow';
-  /** By the file's base name. */
+  /** By the file as the label file writes it; {@link labelsOf} finds a capture's. */
   readonly captures: ReadonlyMap<string, string>;
   readonly flows: ReadonlyMap<string, readonly FlowLabel[]>;
+}
+
+/**
+ * The entry for a capture: of those with its base name, the one that shares most folders with it from the end, so that
+ * `a/1.pcap` and `b/1.pcap` stay apart, and folders above either do not matter. Undefined when none or several fit.
+ */
+export function labelsOf<Entry>(by: ReadonlyMap<string, Entry>, file: string): Entry | undefined {
+  const exact = by.get(file);
+  if (exact !== undefined) return exact;
+  const parts = file.split(/[\\/]/).reverse();
+  let best: Entry | undefined;
+  let most = 0;
+  let ties = 0;
+  for (const [name, entry] of by) {
+    const other = name.split(/[\\/]/).reverse();
+    let shared = 0;
+    while (shared < parts.length && parts[shared] === other[shared]) shared += 1;
+    if (shared > most) {
+      best = entry;
+      most = shared;
+      ties = 0;
+    } else if (shared === most && shared > 0) ties += 1;
+  }
+  return ties === 0 ? best : undefined;
 }
 
 const FLOW_COLUMNS = [
@@ -64,7 +87,7 @@ export function readLabels(path: string): LabelFile {
     if (row.length < header.length)
       throw fail('TG_FINGERPRINT_LABELS', { path, reason: `line ${i + 2} has ${row.length} fields` });
     if (at('confidence') >= 0 && cell('confidence') !== 'DPI') return;
-    const file = basename(cell('file'));
+    const file = cell('file');
     if (unit === 'capture') {
       captures.set(file, cell('label'));
       return;

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
+import { FlowBatch } from '../../flow/batch.js';
 import { FingerprintEncoder } from '../encoder.js';
 import { fail } from '../errors.js';
 import { type FeatureVariant, featureSchema, featureSchemaById } from '../features/schema.js';
 import { checkedMetadata } from '../model-info.js';
-import { type FlowDataset, loadDataset } from './dataset.js';
+import { type FlowDataset, loadDataset, storedDataset } from './dataset.js';
 import { embed, fitFlowEncoder } from './fit.js';
 import { stratifiedGroupFolds } from './folds.js';
 import { readLabels } from './labels.js';
@@ -14,10 +15,24 @@ import { type Matrix, takeRows } from './normalisation.js';
 import { prefixColumns } from './pooling.js';
 import { Random } from './random.js';
 
+export type TrainingSource =
+  | {
+      readonly kind: 'captures';
+      readonly directory: string;
+      /** A label file, `by-folder`, or `none`: then service endpoints and ports are all there is to learn from. */
+      readonly labels: string;
+    }
+  | {
+      readonly kind: 'stored';
+      /** A {@link FlowBatch} of stored records. */
+      readonly buffer: SharedArrayBuffer;
+      /** `workloadId` → name that a person or a rule gave. */
+      readonly names: ReadonlyMap<number, string>;
+      readonly blockMs: number;
+    };
+
 export interface TrainingRequest {
-  readonly captures: string;
-  /** A label file, `by-folder`, or `none`: then service endpoints and ports are all there is to learn from. */
-  readonly labels: string;
+  readonly source: TrainingSource;
   readonly variant: FeatureVariant;
   readonly seed: number;
   readonly steps: number;
@@ -57,57 +72,96 @@ export type TrainingStage =
   | { readonly stage: 'training'; readonly done: number; readonly of: number; readonly loss: number };
 
 const PER_CAPTURE_AND_LABEL = 10;
-const HELD_BACK_FOLDS = 5;
+/** One fold judges the model in the end, another one says when to stop: a judge must not have chosen. */
+const FOLDS = 6;
+const JUDGE = 0;
+const STOPPER = 1;
 const CHECK_EVERY = 50;
 /** Checks without a better score after which training ends. */
 const PATIENCE = 4;
 
-/** Flows that can be scored, and the classes they are scored on: labels, or without any the port identities. */
-function scoredClasses(dataset: FlowDataset): string[] {
+interface Scored {
+  /** Class of each flow, empty = none. */
+  readonly classes: string[];
+  /** They are labels, and may be learned from. */
+  readonly supervised: boolean;
+}
+
+/**
+ * What flows are scored on: their labels; without any, the port identities of captures, or the service endpoints of
+ * stored flows (do the flows of an endpoint find each other at other times?).
+ */
+function scoredClasses(dataset: FlowDataset, kind: TrainingSource['kind']): Scored {
   const own = dataset.unit === 'capture' ? dataset.captureLabels : undefined;
   const labels = own ? Array.from(dataset.capture, (capture) => own[capture]!) : [...dataset.labels];
-  if (labels.some((label) => label !== '')) return labels;
-  return Array.from(dataset.weakKeys.port, (port) => (port >= 0 ? String(port) : ''));
+  if (new Set(labels.filter((label) => label !== '')).size > 1) return { classes: labels, supervised: true };
+  const keys = kind === 'captures' ? dataset.weakKeys.port : dataset.weakKeys.endpoint;
+  const inCaptures = new Map<number, Set<number>>();
+  keys.forEach((key, row) => {
+    inCaptures.set(key, (inCaptures.get(key) ?? new Set()).add(dataset.capture[row]!));
+  });
+  const classes = Array.from(keys, (key) =>
+    key >= 0 && (kind === 'captures' || inCaptures.get(key)!.size > 1) ? String(key) : '',
+  );
+  return { classes, supervised: false };
+}
+
+async function load(
+  source: TrainingSource,
+  onProgress: (stage: TrainingStage) => void,
+): Promise<FlowDataset> {
+  if (source.kind === 'stored') return storedDataset(new FlowBatch(source.buffer), source);
+  const { directory, labels } = source;
+  return loadDataset({
+    directory,
+    labels: labels === 'by-folder' || labels === 'none' ? labels : readLabels(labels),
+    perCaptureAndLabel: PER_CAPTURE_AND_LABEL,
+    onCapture: (done, of) => onProgress({ stage: 'reading', done, of }),
+  });
 }
 
 const rowsWhere = (count: number, test: (row: number) => boolean): number[] =>
   Array.from({ length: count }, (_, row) => row).filter(test);
 
 /**
- * Trains a flow encoder on captures. A fifth of the captures is held back: they decide when to stop and whether the
- * new model is better than the one in use. Deterministic for a seed and the same files.
+ * Trains a flow encoder on captures, or on stored flows of whole blocks of time. A sixth of the captures says when to
+ * stop, another, seen by nobody, whether the new model is better than the one in use. Deterministic for a seed and the same files.
  */
 export async function trainModel(
   request: TrainingRequest,
   onProgress: (stage: TrainingStage) => void,
 ): Promise<TrainingOutcome> {
   const started = performance.now();
-  const { labels: labelSource, variant, seed } = request;
-  const dataset = await loadDataset({
-    directory: request.captures,
-    labels: labelSource === 'by-folder' || labelSource === 'none' ? labelSource : readLabels(labelSource),
-    perCaptureAndLabel: PER_CAPTURE_AND_LABEL,
-    onCapture: (done, of) => onProgress({ stage: 'reading', done, of }),
-  });
+  const { source, variant, seed } = request;
+  const dataset = await load(source, onProgress);
   const schema = featureSchema(variant);
   const features = prefixColumns(dataset.features, schema.dimensions);
-  const named = scoredClasses(dataset);
-  const supervised = labelSource !== 'none';
+  const { classes: named, supervised } = scoredClasses(dataset, source.kind);
   const classes = [...new Set(named.filter((label) => label !== ''))].sort();
   if (classes.length < 2)
-    throw fail('TG_FINGERPRINT_TOO_FEW', { reason: `${classes.length} classes in ${request.captures}` });
+    throw fail('TG_FINGERPRINT_TOO_FEW', {
+      reason:
+        source.kind === 'captures'
+          ? `${classes.length} classes in ${source.directory}`
+          : `${classes.length} service endpoints with flows at several times`,
+    });
   const number = new Map(classes.map((label, i) => [label, i]));
   const labels = Int32Array.from(named, (label) => number.get(label) ?? -1);
   const scoredRows = rowsWhere(features.rows, (row) => labels[row]! >= 0);
+  const captureOf = (row: number): number => dataset.capture[row]!;
+  const folds = Math.min(FOLDS, new Set(scoredRows.map(captureOf)).size);
   const foldOf = stratifiedGroupFolds(
-    scoredRows.map((row) => dataset.capture[row]!),
+    scoredRows.map(captureOf),
     scoredRows.map((row) => labels[row]!),
     dataset.captures.length,
     classes.length,
-    HELD_BACK_FOLDS,
+    folds,
     new Random(seed),
   );
-  const heldBack = (row: number): boolean => foldOf[dataset.capture[row]!] === 0;
+  const foldOfRow = (row: number): number => foldOf[captureOf(row)]!;
+  const isJudged = (row: number): boolean => foldOfRow(row) === JUDGE;
+  // With two captures there is nothing left to stop by: then all steps are made.
+  const isStopping = (row: number): boolean => folds > 2 && foldOfRow(row) === STOPPER;
   const fitOn = (rows: readonly number[], steps: number, check?: (bytes: Uint8Array) => Promise<boolean>) =>
     fitFlowEncoder(
       {
@@ -134,11 +188,16 @@ export async function trainModel(
 
   const algebra = await LinearAlgebra.create();
   try {
-    const gallery = scoredRows.filter((row) => !heldBack(row));
-    const query = scoredRows.filter(heldBack);
-    if (gallery.length === 0 || query.length === 0)
+    const judged = scoredRows.filter(isJudged);
+    const rest = scoredRows.filter((row) => !isJudged(row));
+    if (rest.length === 0 || judged.length === 0)
       throw fail('TG_FINGERPRINT_TOO_FEW', { reason: 'one capture cannot be split into two parts' });
-    const score = async (model: Uint8Array, inputs: Matrix): Promise<Scores> => {
+    const score = async (
+      model: Uint8Array,
+      inputs: Matrix,
+      gallery: readonly number[],
+      query: readonly number[],
+    ): Promise<Scores> => {
       const truth = query.map((row) => named[row]!);
       const predicted = await nearestLabels(
         algebra,
@@ -148,19 +207,26 @@ export async function trainModel(
       );
       return scores(truth, predicted);
     };
-    let best: { readonly bytes: Uint8Array; readonly score: Scores; readonly checks: number } | undefined;
+    const learnt = rest.filter((row) => !isStopping(row));
+    const stopping = rest.filter(isStopping);
+    let best: { readonly bytes: Uint8Array; readonly macroF1: number; readonly checks: number } | undefined;
     let checks = 0;
     const check = async (bytes: Uint8Array): Promise<boolean> => {
       checks += 1;
-      const now = await score(bytes, features);
-      if (best === undefined || now.macroF1 > best.score.macroF1) best = { bytes, score: now, checks };
+      const { macroF1 } =
+        stopping.length > 0 && learnt.length > 0
+          ? await score(bytes, features, learnt, stopping)
+          : { macroF1: checks };
+      if (best === undefined || macroF1 > best.macroF1) best = { bytes, macroF1, checks };
       return checks - best.checks < PATIENCE;
     };
-    const trainRows = rowsWhere(features.rows, (row) => !heldBack(row));
+    const trainRows = rowsWhere(features.rows, (row) => !isJudged(row) && !isStopping(row));
     const fitted = await fitOn(trainRows, request.steps, check);
     await check(fitted.bytes);
     const chosen = best!;
-    const current = await currentScore(request.currentModel, dataset, score);
+    const judge = (model: Uint8Array, inputs: Matrix): Promise<Scores> => score(model, inputs, rest, judged);
+    const knn1 = await judge(chosen.bytes, features);
+    const current = await currentScore(request.currentModel, dataset, judge);
     const everything = (): number[] => rowsWhere(features.rows, () => true);
     const model = request.useAll ? (await fitOn(everything(), request.steps)).bytes : chosen.bytes;
     // Proves that the file loads before anyone adopts it.
@@ -174,14 +240,14 @@ export async function trainModel(
         labelled: supervised ? scoredRows.length : 0,
         classes: classes.length,
         heldBack: {
-          captures: new Set(query.map((row) => dataset.capture[row]!)).size,
-          flows: query.length,
-          knn1: chosen.score,
+          captures: new Set(judged.map(captureOf)).size,
+          flows: judged.length,
+          knn1,
           current,
         },
         steps: Math.min(chosen.checks * CHECK_EVERY, fitted.training.steps),
         seconds: (performance.now() - started) / 1000,
-        better: current === null || chosen.score.macroF1 > current.macroF1,
+        better: current === null || knn1.macroF1 > current.macroF1,
       },
     };
   } finally {
