@@ -22,11 +22,12 @@ TEST_PACKAGES := tshark softflowd nfdump iputils-ping libclang-rt-19-dev prometh
 
 BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h bench/packet/*.c)
 NATIVE_SOURCES := $(wildcard native/src/*.cc native/src/*.h native/src/*.hpp)
-TS_SOURCES := $(shell find src -type f 2>/dev/null)
+TS_SOURCES := $(shell find src -type f -not -path 'src/console/*' 2>/dev/null)
+CONSOLE_SOURCES := $(shell find src/console -type f 2>/dev/null)
 
 say = @printf '\033[36m▶\033[0m %s\n' "$(1)" >&2
 
-.PHONY: setup setup-test build bpf native ts run test bench bench-packet bench-replay fuzz lint fmt clean help
+.PHONY: setup setup-test build bpf native ts console run test bench bench-packet bench-replay fuzz lint fmt clean help
 
 help:
 	@echo 'make run [SECONDS=90] [INTERFACE=eth1,eth2] | test | build | bench | bench-packet | bench-replay | fuzz [SECONDS=60] | lint | fmt | clean'
@@ -54,7 +55,7 @@ $(STAMPS)/npm: package.json package-lock.json .npmrc | $(STAMPS)/debian
 
 ## build ----------------------------------------------------------------------------------------------------
 
-build: bpf native ts
+build: bpf native ts console
 
 bpf: build/bpf/gateway.bpf.o build/bpf/bench.bpf.o
 
@@ -87,6 +88,14 @@ $(STAMPS)/ts: tsconfig.json $(TS_SOURCES) | $(STAMPS)/npm
 	@$(BIN)/tsc -p tsconfig.json
 	@mkdir -p dist/fingerprint && cp -r src/fingerprint/model dist/fingerprint/
 	@chmod +x dist/cli/main.js
+	@touch $@
+
+console: $(STAMPS)/console
+
+$(STAMPS)/console: $(CONSOLE_SOURCES) | $(STAMPS)/npm
+	$(call say,console)
+	@$(BIN)/tsc -p src/console/tsconfig.json
+	@$(BIN)/vite build --config src/console/vite.config.ts --logLevel warn
 	@touch $@
 
 ## run ------------------------------------------------------------------------------------------------------
