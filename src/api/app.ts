@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
+import { join } from 'node:path';
 import rateLimit from '@fastify/rate-limit';
 import fastifyStatic from '@fastify/static';
 import swagger from '@fastify/swagger';
@@ -8,6 +9,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
+  type FastifyRequest,
   type FastifyServerFactory,
   type RawServerDefault,
 } from 'fastify';
@@ -97,12 +99,16 @@ export async function buildApp(
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, dependencies.logger));
+  const consolePage = consoleDirectory && readFileSync(join(consoleDirectory, 'index.html'), 'utf8');
+  // Pages of the console are made in the browser: any of its addresses is answered with the one file there is.
+  const isPage = (request: FastifyRequest): boolean =>
+    consolePage !== undefined &&
+    request.is404 &&
+    request.method === 'GET' &&
+    /\btext\/html\b/.test(request.headers.accept ?? '') &&
+    !request.url.startsWith('/api');
   app.setNotFoundHandler((request, reply) => {
-    // Pages of the console are made in the browser: any of its addresses is answered with the one file there is.
-    const page = request.method === 'GET' && /\btext\/html\b/.test(request.headers.accept ?? '');
-    if (consoleDirectory !== undefined && page && !request.url.startsWith('/api')) {
-      return reply.sendFile('index.html');
-    }
+    if (isPage(request)) return reply.type('text/html; charset=utf-8').send(consolePage);
     throw apiError('TG_API_NOT_FOUND', { method: request.method, path: request.url.split('?')[0] ?? '' });
   });
   app.decorateRequest('caller', null as unknown as Caller);
@@ -115,7 +121,7 @@ export async function buildApp(
     });
     access.checkBrowser(request, listener);
     request.caller = access.identify(request, listener);
-    const { role = 'read' } = request.routeOptions.config;
+    const { role = isPage(request) ? 'none' : 'read' } = request.routeOptions.config;
     if (role !== 'none') access.require(request.caller, role);
   });
   app.addHook('onResponse', async (request, reply) => {

@@ -1,9 +1,9 @@
 import { count, octets, rate } from '../format.js';
 import { query, setQuery } from '../router.js';
-import type { Flows, SankeyAnswer } from '../types.js';
+import type { FlowGroup, Flows, SankeyAnswer } from '../types.js';
 import { Card, Waiting } from '../ui/card.js';
 import { Chart } from '../ui/chart.js';
-import { colourOf, QUIET } from '../ui/palette.js';
+import { colourOf, colourOfKey, QUIET } from '../ui/palette.js';
 import { Sankey } from '../ui/sankey.js';
 import { useData } from '../use-data.js';
 
@@ -106,10 +106,16 @@ function Choice({
   );
 }
 
+/** A workload has its colour on every page; other groups by their place. */
+const groupColour = (group: FlowGroup, place: number): string => {
+  const workload = Object.keys(group.key).length === 1 ? group.key.workload : undefined;
+  return workload === undefined ? colourOf(place) : workload === '0' ? QUIET : colourOfKey(Number(workload));
+};
+
 /** Areas on top of each other: each series is the sum of itself and those below it. */
 function Stacked({ flows }: { readonly flows: Flows }) {
   const parts = [
-    ...flows.groups.map((group, i) => ({ ...group, colour: colourOf(i) })),
+    ...flows.groups.map((group, i) => ({ ...group, colour: groupColour(group, i) })),
     ...(flows.others.octets > 0 ? [{ ...flows.others, colour: QUIET }] : []),
   ];
   const sums: number[][] = [];
@@ -157,7 +163,9 @@ function Top({ flows, by }: { readonly flows: Flows; readonly by: string }) {
           {rows.map((group, i) => (
             <tr key={group.label}>
               <th scope="row">
-                {i < flows.groups.length && <span class="swatch" style={{ background: colourOf(i) }} />}
+                {i < flows.groups.length && (
+                  <span class="swatch" style={{ background: groupColour(group, i) }} />
+                )}
                 {group.key[by] !== undefined && FILTERS.some((name) => name === by) ? (
                   <button type="button" class="quiet" onClick={() => setQuery({ [by]: group.key[by] ?? '' })}>
                     {group.label}

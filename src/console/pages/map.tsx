@@ -161,7 +161,11 @@ function draw(canvas: HTMLCanvasElement, data: FingerprintMap, extent: Box, brus
     g.arc(x * width, y * height, w.isNew ? 11 : 7, 0, 2 * Math.PI);
     g.stroke();
     g.fillStyle = ink;
-    g.fillText(w.isNew ? `${w.name} (new)` : w.name, x * width + 12, y * height + 4);
+    const words = w.isNew ? `${w.name} (new)` : w.name;
+    // Beside the right edge there is room on the left only.
+    const left = x * width + 12 + g.measureText(words).width > width;
+    g.textAlign = left ? 'right' : 'left';
+    g.fillText(words, x * width + (left ? -14 : 14), y * height + 4);
   }
   g.setLineDash([]);
   if (brush) {

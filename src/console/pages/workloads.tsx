@@ -46,7 +46,7 @@ function Behaviour({ workload: w, axes }: { readonly workload: WorkloadCard; rea
         <strong>{rate(w.rateBps)}</strong>
         <span class="muted">
           {percent(w.recent.share)} of the traffic · {percent(total > 0 ? w.recent.octetsOut / total : null)}{' '}
-          out · {w.service} · {count(w.endpoints)} endpoints
+          out · {w.service} · {count(w.endpoints)} {w.endpoints === 1 ? 'endpoint' : 'endpoints'}
         </span>
       </p>
       <p class="row start">
