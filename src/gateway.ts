@@ -19,8 +19,10 @@ import {
 } from './config/parts.js';
 import { removeRuntimeFile, runDirectory, writeRuntimeFile } from './config/runtime-file.js';
 import type { GatewayConfig } from './config/schema.js';
+import { examine } from './doctor/index.js';
 import { FingerprintEncoder, WorkloadRegistry } from './fingerprint/index.js';
 import { ForecastPool } from './forecast/index.js';
+import { IpfixExporter } from './ipfix/index.js';
 import { PlanningCycle } from './pipeline/cycle.js';
 import { Ingest } from './pipeline/ingest.js';
 import type { IngestWorkerData } from './pipeline/ingest-worker.js';
@@ -123,7 +125,7 @@ export class Gateway implements Component {
       workloads: () => this.#knownWorkloads(),
       plans: this.#operations,
       planNow: () => this.planNow(),
-      doctor: async () => [],
+      doctor: () => examine(config, childLogger(logger, 'doctor')),
       sizeEdges: config.capture.sizeEdges,
       ...consoleDirectory(),
     });
@@ -157,7 +159,7 @@ export class Gateway implements Component {
       // The ingest needs the interfaces' numbers, which are known once the source is attached; batches that come
       // before are impossible because nothing has been handed over yet.
       await this.#up(this.#source);
-      this.#ingest = this.#makeIngest(registry);
+      this.#ingest = this.#makeIngest(registry, await this.#exportRecords());
       await this.#up(this.#ingest);
       await this.#collectUsage();
       this.#cycle = this.#makeCycle();
@@ -299,7 +301,17 @@ export class Gateway implements Component {
       .sort((a, b) => b.rateBps - a.rateBps || b.flows - a.flows);
   }
 
-  #makeIngest(registry: WorkloadRegistry): Ingest {
+  /** Sends flow records to an IPFIX collector too, where one is configured. */
+  async #exportRecords(): Promise<IpfixExporter | undefined> {
+    const { config, logger } = this.#options;
+    const { collector } = config.ipfix;
+    if (collector === undefined) return undefined;
+    const exporter = new IpfixExporter({ ...config.ipfix, collector }, childLogger(logger, 'ipfix'));
+    await this.#up(exporter);
+    return exporter;
+  }
+
+  #makeIngest(registry: WorkloadRegistry, exporter: IpfixExporter | undefined): Ingest {
     const { config, logger } = this.#options;
     const workerData: IngestWorkerData = {
       ...(config.fingerprint.model === undefined ? {} : { modelPath: config.fingerprint.model }),
@@ -317,6 +329,8 @@ export class Gateway implements Component {
       pool: this.#pool,
       registry,
       writer: this.#store.writer,
+      // What a collector does not take is counted by the exporter; storing never waits for it.
+      ...(exporter === undefined ? {} : { onAnnotated: (batch) => void exporter.export(batch) }),
       logger: childLogger(logger, 'ingest'),
     });
   }

@@ -10,4 +10,8 @@ export interface CliContext {
   readonly signal: AbortSignal;
 }
 
-export type OutputFormat = 'table' | 'json' | 'csv' | 'none';
+export type OutputFormat = 'table' | 'json' | 'csv' | 'ipfix' | 'none';
+
+/** Colours are for people who look and did not say no (no-color.org). */
+export const inColour = (context: CliContext): boolean =>
+  context.interactive && (process.env.NO_COLOR ?? '') === '';

@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   config: () => import('./commands/config.js'),
   bench: () => import('./commands/bench.js'),
   detach: () => import('./commands/detach.js'),
+  doctor: () => import('./commands/doctor.js'),
   token: () => import('./commands/token.js'),
 };
 

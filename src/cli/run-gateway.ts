@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Gateway } from '../gateway.js';
 import type { GatewayStatus } from '../pipeline/status.js';
-import type { CliContext, OutputFormat } from './context.js';
+import { type CliContext, inColour, type OutputFormat } from './context.js';
 import { toJson } from './output.js';
 import { renderStatus, StatusScreen } from './status-screen.js';
 
@@ -35,10 +35,9 @@ export const finalReport = (status: GatewayStatus): Record<string, unknown> => (
 export async function watch(context: CliContext, gateway: Gateway, options: RunOptions): Promise<void> {
   const until =
     options.seconds === undefined ? Number.POSITIVE_INFINITY : Date.now() + options.seconds * 1000;
-  const colour = process.env.NO_COLOR === undefined;
   const screen =
     context.interactive && options.output === 'table'
-      ? new StatusScreen((text) => context.stdout.write(text), colour)
+      ? new StatusScreen((text) => context.stdout.write(text), inColour(context))
       : undefined;
   while (!context.signal.aborted && Date.now() < until) {
     screen?.paint(gateway.status());

@@ -4,6 +4,7 @@ import { apiConfig } from '../api/config.js';
 import { durationSetting, rateSetting, sizeSetting } from '../base/settings.js';
 import { captureConfig } from '../capture/config.js';
 import { fingerprintConfig } from '../fingerprint/index.js';
+import { ipfixConfig } from '../ipfix/index.js';
 import { labConfig } from '../lab/config.js';
 import { storeConfig } from '../store/config.js';
 import { usageConfig } from '../usage/index.js';
@@ -76,6 +77,7 @@ export const gatewayConfig = z.strictObject({
   capture: captureConfig.prefault({}),
   store: storeConfig.prefault({}),
   usage: usageConfig.prefault({}),
+  ipfix: ipfixConfig.prefault({}),
   cycle: cycleConfig.prefault({}),
   fingerprint: fingerprintConfig.prefault({}),
   plan: planConfig.prefault({}),

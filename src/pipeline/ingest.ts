@@ -25,6 +25,8 @@ export interface IngestDependencies {
   readonly pool: Pick<Piscina, 'run'>;
   readonly registry: { observe(endpoints: readonly EndpointSummary[], nowMs: number): Assignment[] };
   readonly writer: { append(frame: FlowFrame): Promise<void> };
+  /** Told of each batch once workloads and fingerprints are in it; must be done with it when it returns. */
+  readonly onAnnotated?: (batch: FlowBatch) => void;
   readonly logger: Logger;
   readonly concurrency?: number;
   readonly now?: () => number;
@@ -157,6 +159,7 @@ export class Ingest implements Component {
       buffer: batch.buffer,
       ...assignment,
     } satisfies BlockTask);
+    this.#dependencies.onAnnotated?.(batch);
     await writer.append({
       table: 'flows',
       block,

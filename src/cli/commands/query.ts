@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type StoreAccess, StoreClient } from '../../store/index.js';
-import type { CliContext, OutputFormat } from '../context.js';
+import type { CliContext } from '../context.js';
 import { requireDaemon } from '../daemon.js';
 import { outputOption } from '../options.js';
 
@@ -31,10 +31,7 @@ export function register(program: Command, context: CliContext): void {
     .option('--timeout <seconds>', 'give up after so long', '60')
     .addOption(outputOption(['table', 'json', 'csv']))
     .action(
-      async (
-        sql: string,
-        options: { gateway?: string; timeout: string; output: Exclude<OutputFormat, 'none'> },
-      ) => {
+      async (sql: string, options: { gateway?: string; timeout: string; output: keyof typeof FORMATS }) => {
         const text = await withStore(options, (client) =>
           client.text(sql, FORMATS[options.output], {
             signal: context.signal,

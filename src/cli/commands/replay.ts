@@ -1,9 +1,12 @@
 import { once } from 'node:events';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { parseDurationMs } from '../../base/units.js';
 import { ReplaySource } from '../../capture/replay.js';
 import { RecordReader } from '../../flow/record.js';
+import { ipfixConfig } from '../../ipfix/index.js';
+import { createLogger } from '../../telemetry/log.js';
 import type { CliContext, OutputFormat } from '../context.js';
+import { ipfixOutput } from '../ipfix-output.js';
 import { outputOption } from '../options.js';
 import { toJson } from '../output.js';
 
@@ -11,6 +14,9 @@ interface ReplayFlags {
   readonly output: OutputFormat;
   readonly idleTimeout: string;
   readonly activeTimeout: string;
+  readonly to?: string;
+  readonly transport?: 'udp' | 'tcp';
+  readonly standardOnly?: boolean;
 }
 
 /** `tidegate replay FILE…`: flow records of capture files, through the same meter as the kernel's. */
@@ -23,7 +29,10 @@ export function register(program: Command, context: CliContext): void {
     .argument('<files...>', 'capture files')
     .option('--idle-timeout <duration>', 'a flow ends after this much silence', '15s')
     .option('--active-timeout <duration>', 'a long flow is reported this often', '60s')
-    .addOption(outputOption(['json', 'none']))
+    .addOption(outputOption(['json', 'ipfix', 'none']))
+    .option('--to <host:port>', 'with --output ipfix: a collector; absent = an IPFIX file on stdout')
+    .addOption(new Option('--transport <transport>', 'how to reach the collector').choices(['udp', 'tcp']))
+    .option('--standard-only', 'with --output ipfix: leave out histograms, workloads and fingerprints')
     .action(async (files: string[], flags: ReplayFlags) => {
       process.exitCode = await replay(context, files, flags);
     });
@@ -35,10 +44,27 @@ async function replay(context: CliContext, files: readonly string[], flags: Repl
     idleTimeoutMs: parseDurationMs(flags.idleTimeout),
     activeTimeoutMs: parseDurationMs(flags.activeTimeout),
   });
+  const ipfix =
+    flags.output === 'ipfix'
+      ? ipfixOutput(
+          context,
+          ipfixConfig.parse({
+            collector: flags.to,
+            transport: flags.transport,
+            standardOnly: flags.standardOnly,
+          }),
+          createLogger({ level: 'warn', pretty: process.stderr.isTTY === true }),
+        )
+      : undefined;
+  await ipfix?.start();
   let writing = Promise.resolve();
   source.onBatch = (batch) => {
     if (flags.output === 'none') {
       batch.release();
+      return;
+    }
+    if (ipfix !== undefined) {
+      writing = writing.then(() => ipfix.write(batch)).finally(() => batch.release());
       return;
     }
     // A slow reader of stdout holds the batch, and with it the reading of the file.
@@ -54,6 +80,7 @@ async function replay(context: CliContext, files: readonly string[], flags: Repl
   await source.start();
   await source.done;
   await writing;
+  await ipfix?.stop();
 
   const counters = source.counters();
   const damage = source

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { GatewayStatus } from '../../pipeline/status.js';
-import type { CliContext, OutputFormat } from '../context.js';
+import { type CliContext, inColour, type OutputFormat } from '../context.js';
 import { askDaemon, requireDaemon } from '../daemon.js';
 import { outputOption } from '../options.js';
 import { toJson } from '../output.js';
@@ -15,9 +15,8 @@ export function register(program: Command, context: CliContext): void {
     .addOption(outputOption(['table', 'json']))
     .action(async (options: { gateway?: string; output: OutputFormat }) => {
       const status = await askDaemon<GatewayStatus>(await requireDaemon(options), '/status');
-      const colour = context.interactive && process.env.NO_COLOR === undefined;
       context.stdout.write(
-        options.output === 'json' ? `${toJson(status)}\n` : renderStatus(status, [], colour),
+        options.output === 'json' ? `${toJson(status)}\n` : renderStatus(status, [], inColour(context)),
       );
     });
 }

@@ -1,0 +1,30 @@
+import { messageOf } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
+import { watchedInterfaces } from '../config/parts.js';
+import type { GatewayConfig } from '../config/schema.js';
+import { type Check, type DoctorFinding, unknown } from './finding.js';
+import { interfaceChecks } from './interfaces.js';
+import { kernelChecks } from './kernel.js';
+import { surroundingChecks } from './surroundings.js';
+
+export type { DoctorFinding } from './finding.js';
+
+/** Every check, in the order in which they are run. Ids are stable: scripts may rely on them. */
+export const checksOf = (config: GatewayConfig, logger: Logger): Check[] => [
+  ...kernelChecks(logger),
+  ...interfaceChecks(watchedInterfaces(config)),
+  ...surroundingChecks(config),
+];
+
+/** Examines the host for a configuration: tries what the gateway will do, undoes it, and says what is in the way. */
+export async function examine(config: GatewayConfig, logger: Logger): Promise<DoctorFinding[]> {
+  const findings: DoctorFinding[] = [];
+  for (const { id, run } of checksOf(config, logger)) {
+    try {
+      for (const finding of await run()) findings.push({ id, ...finding });
+    } catch (error) {
+      findings.push({ id, ...unknown(messageOf(error), 'this check itself failed: please report it') });
+    }
+  }
+  return findings;
+}

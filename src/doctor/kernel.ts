@@ -1,0 +1,129 @@
+import { closeSync, mkdirSync, openSync, readSync, rmdirSync } from 'node:fs';
+import { messageOf, TidegateError } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
+import { XdpSource } from '../capture/xdp.js';
+import { blocker, type Check, ok, warning } from './finding.js';
+import { textOf } from './try.js';
+
+const BTF = '/sys/kernel/btf/vmlinux';
+/** BTF_MAGIC of the kernel's uapi/linux/btf.h, in this machine's byte order. */
+const BTF_MAGIC = 0xeb9f;
+const BPFFS = '/sys/fs/bpf';
+
+/** linux/capability.h */
+const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_SYS_ADMIN: 21, CAP_PERFMON: 38, CAP_BPF: 39 } as const;
+
+/** What may be done by a process with this effective set (`CapEff` of proc(5), hexadecimal). */
+export function missingCapabilities(effective: string): string[] {
+  const bits = BigInt(`0x${effective.trim()}`);
+  const has = (name: keyof typeof CAPABILITIES): boolean =>
+    ((bits >> BigInt(CAPABILITIES[name])) & 1n) === 1n;
+  const needed = ['CAP_BPF', 'CAP_NET_ADMIN', 'CAP_PERFMON'] as const;
+  // Before Linux 5.8 CAP_SYS_ADMIN covered BPF and PERFMON, and it still does.
+  return needed.filter((name) => !has(name) && !(name !== 'CAP_NET_ADMIN' && has('CAP_SYS_ADMIN')));
+}
+
+const btf = async () => {
+  try {
+    const file = openSync(BTF, 'r');
+    const magic = Buffer.alloc(2);
+    readSync(file, magic, 0, 2, 0);
+    closeSync(file);
+    if (new Uint16Array(magic.buffer, magic.byteOffset, 1)[0] === BTF_MAGIC)
+      return [ok(`${BTF} is readable`)];
+    return [blocker(`${BTF} is no BTF`, 'use a kernel built with CONFIG_DEBUG_INFO_BTF=y')];
+  } catch (error) {
+    return [blocker(`${BTF}: ${messageOf(error)}`, 'use a kernel built with CONFIG_DEBUG_INFO_BTF=y')];
+  }
+};
+
+const capabilities = async () => {
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(textOf('/proc/self/status') ?? '')?.[1] ?? '0';
+  const missing = missingCapabilities(effective);
+  return missing.length === 0
+    ? [ok('CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are held')]
+    : [
+        blocker(
+          `missing: ${missing.join(', ')}`,
+          'run as root, or in the unit: AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_PERFMON',
+        ),
+      ];
+};
+
+const bpffs = async () => {
+  const mounted = (textOf('/proc/mounts') ?? '').split('\n').some((line) => line.includes(` ${BPFFS} bpf `));
+  if (!mounted) return [blocker(`no bpffs at ${BPFFS}`, `mount -t bpf bpf ${BPFFS}`)];
+  const probe = `${BPFFS}/tidegate-doctor-${process.pid}`;
+  try {
+    mkdirSync(probe);
+    rmdirSync(probe);
+    return [ok(`${BPFFS} is mounted and writable`)];
+  } catch (error) {
+    return [blocker(`${BPFFS} is not writable: ${messageOf(error)}`, 'run as root, or change its owner')];
+  }
+};
+
+/** Loads the real programs and maps, arms the timers, starts the reader, and takes all of it down again. */
+const load = (logger: Logger) => async () => {
+  const source = new XdpSource(
+    { interfaces: [], cacheEntries: 256, ringBytes: 262_144, maxFlows: 1024 },
+    undefined,
+    logger,
+  );
+  try {
+    await source.start();
+    return [ok('the verifier takes the programs; ring buffers, per-CPU maps and timers work')];
+  } catch (error) {
+    const hint = error instanceof TidegateError ? error.hint : 'see the log of the kernel';
+    return [blocker(messageOf(error), hint)];
+  } finally {
+    await source.stop().catch(() => undefined);
+  }
+};
+
+const realtime = async () =>
+  textOf('/sys/kernel/realtime')?.trim() === '1'
+    ? [
+        blocker(
+          'this is a PREEMPT_RT kernel',
+          'boot another kernel: on this one programs of one CPU interrupt each other',
+        ),
+      ]
+    : [ok('not a PREEMPT_RT kernel')];
+
+const jit = async () => {
+  const enabled = textOf('/proc/sys/net/core/bpf_jit_enable')?.trim();
+  return enabled === '0'
+    ? [
+        warning(
+          'the BPF JIT is off: every packet costs several times more',
+          'sysctl -w net.core.bpf_jit_enable=1',
+        ),
+      ]
+    : [ok('the BPF JIT is on')];
+};
+
+const memlock = async () => {
+  const limit = /^Max locked memory\s+(\S+)/m.exec(textOf('/proc/self/limits') ?? '')?.[1] ?? 'unknown';
+  const bytes = limit === 'unlimited' ? Number.POSITIVE_INFINITY : Number(limit);
+  // Since Linux 5.11 maps count against the memory cgroup, so a low limit does not matter where loading works.
+  return bytes >= 512 * 2 ** 20
+    ? [ok(`RLIMIT_MEMLOCK is ${limit}`)]
+    : [
+        warning(
+          `RLIMIT_MEMLOCK is ${limit} octets; kernels before 5.11 count maps against it`,
+          'LimitMEMLOCK=infinity',
+        ),
+      ];
+};
+
+/** Whether this kernel, and this process in it, can run the datapath. */
+export const kernelChecks = (logger: Logger): Check[] => [
+  { id: 'K-BTF', words: 'type information of the kernel', run: btf },
+  { id: 'K-RT', words: 'kernel without PREEMPT_RT', run: realtime },
+  { id: 'K-JIT', words: 'BPF programs are compiled', run: jit },
+  { id: 'C-CAP', words: 'capabilities of the process', run: capabilities },
+  { id: 'C-MEM', words: 'locked memory', run: memlock },
+  { id: 'F-BPFFS', words: 'BPF file system', run: bpffs },
+  { id: 'K-LOAD', words: 'programs, ring buffers and timers, by loading them', run: load(logger) },
+];
