@@ -128,9 +128,9 @@ struct tg_delta {
 	tg_u8 state;	     /* TG_STATE_* */
 	tg_u8 payload_count; /* how many of first_payload are filled in this record */
 	tg_u8 seen;   /* bit d: direction d had a packet in this residency, so its next gap is counted here */
-	tg_u8 link;   /* reserved for steering: chosen way out, 0 none */
-	tg_u16 rule;  /* reserved for steering: matching rule, 0 none */
-	tg_u8 reason; /* record: enum tg_reason */
+	tg_u8 link;   /* steering: the link's number, and the directions that take it (steer_abi.h); 0 none */
+	tg_u16 rule;  /* steering: number of the rule, 0 none */
+	tg_u8 reason; /* record: enum tg_reason; entry: generation of the steering decision, 0 none */
 	tg_u8 cpu;    /* record: low 8 bits of the CPU that metered it; entry: payload heads, see heads.h */
 	tg_u8 size_bins[2][TG_SIZE_BINS]; /* by IP total length (frame length for non-IP) */
 	/* line 1 */
@@ -224,7 +224,19 @@ struct tg_overload {
 };
 TG_STATIC_ASSERT(sizeof(struct tg_overload) == 8, "overload word");
 
-/* What a CPU remembers between packets; a cache line of its own. */
+/* What steering did with packets and flows. */
+struct tg_steer_counters {
+	tg_u64 redirected; /* packets sent by XDP */
+	tg_u64 deferred;   /* packets handed to the stack with the link's number */
+	tg_u64 drained;	   /* flows that took another link because theirs was down */
+	tg_u64 stranded;   /* packets that followed the routing table: no link of the rule was up */
+	tg_u64 learned;	   /* flows that pinned themselves */
+	tg_u64 unlearned;  /* flows that could not: the map is full */
+	tg_u64 asleep;	   /* packets not steered because user space gave no sign of life */
+	tg_u64 reserved;
+};
+
+/* What a CPU remembers between packets; cache lines of its own. */
 struct tg_cpu_state {
 	tg_u64 now_ns;	      /* the clock as this CPU's packets last saw it */
 	tg_u64 jiffies;	      /* when that was */
@@ -235,8 +247,9 @@ struct tg_cpu_state {
 	tg_u32 sampled;	      /* packets since the last one that sampling let through */
 	struct tg_overload overload;
 	tg_u32 reserved[4];
+	struct tg_steer_counters steer;
 };
-TG_STATIC_ASSERT(sizeof(struct tg_cpu_state) == 64, "per-CPU state layout");
+TG_STATIC_ASSERT(sizeof(struct tg_cpu_state) == 128, "per-CPU state layout");
 
 /* What user space remembers across its own death, in the pinned maps user_state and reader_states. */
 struct tg_user_state {

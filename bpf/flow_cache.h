@@ -180,6 +180,7 @@ TG_INLINE void tg_begin(struct tg_delta *e, tg_u32 tag, const struct tg_packet *
 	e->link = 0;
 	e->rule = 0;
 	e->cpu = 0;
+	e->reason = 0;
 	e->mss[0] = e->mss[1] = 0;
 	e->window_scale[0] = e->window_scale[1] = 0;
 	e->tos[0] = e->tos[1] = 0;

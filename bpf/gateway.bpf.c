@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * The kernel side of the meter.
- *   1. gateway_xdp parses each packet and adds it to this CPU's flow cache; the packet goes on to the stack.
+ *   1. gateway_xdp parses each packet and adds it to this CPU's flow cache; the packet goes on to the stack,
+ * or by the link that steering (steer.h) gave its flow.
  *   2. What leaves the cache is a delta record on this CPU's own ring buffer.
  *   3. A timer pinned to each CPU makes silent entries leave; gateway_flush makes all of them leave.
  * XDP, tc programs run by BPF_PROG_TEST_RUN and pinned timers all run with bottom halves disabled, so on one
@@ -114,6 +115,7 @@ const volatile tg_u32 sweep_per_batch = 8;
 const volatile tg_u32 clock_packets =
     16; /* the clock is read once in so many packets of a batch; 1 = always */
 const volatile tg_u32 ring_bytes = 4096;
+const volatile tg_u32 steering = 0; /* without it the verifier removes all that steering adds */
 
 /* What a delta record occupies in a ring: its header and itself. */
 #define RING_RECORD_BYTES (BPF_RINGBUF_HDR_SZ + sizeof(struct tg_delta))
@@ -277,8 +279,13 @@ static __attribute__((noinline)) int keep_head(struct xdp_md *context, struct tg
 	return (int)bpf_xdp_load_bytes(context, packet->payload_offset, e->head[d], count);
 }
 
-/* Meters one packet. The bench runs this same body inside its own program. */
-static __always_inline void meter(struct xdp_md *context)
+#include "steer.h"
+
+/*
+ * Meters one packet, of which *packet tells more than the flow's entry; the entry, or 0 when the packet could
+ * not be metered. The bench runs this same body inside its own program.
+ */
+static __always_inline struct tg_delta *meter(struct xdp_md *context, struct tg_packet *packet)
 {
 	struct tg_frame frame = {
 	    .data = (const tg_u8 *)(long)context->data,
@@ -286,7 +293,6 @@ static __always_inline void meter(struct xdp_md *context)
 	    .tunnels = settings.tunnels,
 	};
 	struct tg_cache cache = {.cpu = bpf_get_smp_processor_id()};
-	struct tg_packet packet;
 	struct tg_delta *entry;
 	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cache.cpu);
 	struct tg_cpu_state *state = bpf_map_lookup_elem(&cpu_states, &cache.cpu);
@@ -294,32 +300,35 @@ static __always_inline void meter(struct xdp_md *context)
 	struct tg_interface_counters *at = bpf_map_lookup_elem(&interface_counters, &slot);
 
 	if (!c || !at || !state)
-		return;
+		return 0;
 	if (tg_clock(state, clock_packets) && sweep_per_batch)
 		sweep(state, cache.cpu, sweep_per_batch);
 	frame.wire_octets = (tg_u32)(frame.data_end - frame.data);
 	cache.base = cache.cpu * (settings.mask + 1);
-	tg_parse(context, &frame, &packet);
-	if (packet.fragment)
-		follow_fragments(&packet);
-	tg_count_packet(c, &packet);
+	tg_parse(context, &frame, packet);
+	if (packet->fragment)
+		follow_fragments(packet);
+	tg_count_packet(c, packet);
 	at->packets++;
-	at->octets += packet.octets;
-	entry = tg_cache_update(&cache, &packet, (tg_u32)(state->now_ns >> TG_TICK_SHIFT),
+	at->octets += packet->octets;
+	entry = tg_cache_update(&cache, packet, (tg_u32)(state->now_ns >> TG_TICK_SHIFT),
 				context->ingress_ifindex, &settings, c);
 	if (!entry) {
 		c->unmetered_packets++;
-		c->unmetered_octets += packet.octets;
-	} else if (settings.head_bytes && packet.payload) {
-		keep_head(context, &packet, entry);
+		c->unmetered_octets += packet->octets;
+	} else if (settings.head_bytes && packet->payload) {
+		keep_head(context, packet, entry);
 	}
+	return entry;
 }
 
 SEC("xdp")
 int gateway_xdp(struct xdp_md *context)
 {
-	meter(context);
-	return XDP_PASS;
+	struct tg_packet packet;
+	struct tg_delta *entry = meter(context, &packet);
+
+	return steering ? steer(context, &packet, entry) : XDP_PASS;
 }
 
 /* Queues that went silent are swept here; busy ones mostly sweep themselves. */

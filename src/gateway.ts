@@ -105,6 +105,7 @@ export class Gateway implements Component {
       client: () => this.#store.client,
       endpointKeysOf: (workloadId) => this.#registry?.endpointsOf(workloadId) ?? [],
       names: () => this.#names(),
+      steering: () => this.#source.steering,
       logger: childLogger(logger, 'actuate'),
     });
     this.#api = new ApiServer({
@@ -155,12 +156,13 @@ export class Gateway implements Component {
         logger,
       });
       this.#memory.restore();
-      await this.#up(this.#operations);
       // The ingest needs the interfaces' numbers, which are known once the source is attached; batches that come
       // before are impossible because nothing has been handed over yet.
       await this.#up(this.#source);
       this.#ingest = this.#makeIngest(registry, await this.#exportRecords());
       await this.#up(this.#ingest);
+      // What a crash interrupted may have to be undone in the datapath.
+      await this.#up(this.#operations);
       await this.#collectUsage();
       this.#cycle = this.#makeCycle();
       if (config.cycle.enabled) await this.#up(this.#cycle);

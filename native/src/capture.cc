@@ -170,6 +170,25 @@ void Capture::Wait(int milliseconds)
 		eventfd_read(wake_, &ignored);
 }
 
+void Capture::VisitFlows(const std::function<void(const tg_flow_key &)> &visit)
+{
+	waiting_.fetch_add(1);
+	std::lock_guard lock(mutex_);
+	waiting_.fetch_sub(1);
+	loader_.VisitCaches(visit);
+	for (auto &ring : rings_) {
+		size_t count;
+
+		do {
+			count = ring->Take(batch_.data(), batch_.size());
+			if (count != 0)
+				table_.Merge(batch_.data(), count, KernelClock());
+			ring->Commit();
+		} while (count == batch_.size());
+	}
+	table_.VisitFlows(visit);
+}
+
 CaptureCounters Capture::Counters(bool scan)
 {
 	CaptureCounters result{};

@@ -55,6 +55,10 @@ class Capture
 	uint64_t inherited_packets() const { return inherited_packets_; }
 	uint64_t inherited_octets() const { return inherited_octets_; }
 
+	// Visits every flow that had a packet before this call: in the caches, the rings and the table, in
+	// the order in which packets move, so that none slips through.
+	void VisitFlows(const std::function<void(const tg_flow_key &)> &visit);
+
 	// `scan` counts what is resident instead of trusting the counters; it holds the reader up for its
 	// duration.
 	CaptureCounters Counters(bool scan);

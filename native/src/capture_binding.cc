@@ -4,6 +4,7 @@
 #include "capture.h"
 #include "nic_probe.h"
 #include "options.h"
+#include "steering_binding.h"
 
 namespace tidegate
 {
@@ -27,6 +28,11 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 				       InstanceMethod<&CaptureBinding::Counters>("counters"),
 				       InstanceMethod<&CaptureBinding::Interface>("interfaceCounters"),
 				       InstanceMethod<&CaptureBinding::RunXdp>("runXdp"),
+				       InstanceMethod<&CaptureBinding::SteerLink>("steerLink"),
+				       InstanceMethod<&CaptureBinding::SteerApply>("steerApply"),
+				       InstanceMethod<&CaptureBinding::SteerMaintain>("steerMaintain"),
+				       InstanceMethod<&CaptureBinding::SteerHeartbeat>("steerHeartbeat"),
+				       InstanceMethod<&CaptureBinding::SteerState>("steerState"),
 				   });
 	}
 
@@ -49,6 +55,7 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		loader.pin_directory = StringOption(options, "pinDirectory");
 		loader.sweep_per_batch = U32Option(options, "sweepPerBatch");
 		loader.clock_packets = U32Option(options, "clockPackets");
+		loader.steering = options.Get("steering").As<Napi::Boolean>();
 		BpfError failure = loader_.Load(loader);
 
 		if (failure) {
@@ -62,6 +69,15 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		    loader_, capture, slabs_.memory, U32Option(options, "slabRows"),
 		    [this](uint32_t slab) { events_.Post(static_cast<int32_t>(slab)); },
 		    [this] { events_.Post(kEventFlushed); });
+		if (!loader.steering)
+			return;
+		failure =
+		    steer_->Open(loader_, capture.table.idle_ns,
+				 [this](const Steering::Visitor &visit) { capture_->VisitFlows(visit); });
+		if (failure) {
+			End();
+			ThrowBpfError(info.Env(), failure);
+		}
 	}
 
 	~CaptureBinding() override { End(); }
@@ -74,6 +90,8 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		BpfError failure = loader_.Attach(info[0].As<Napi::String>(), info[1].As<Napi::String>(),
 						  info[2].As<Napi::Boolean>(), &ifindex);
 
+		if (!failure && loader_.steering())
+			failure = steer_->Ingress(info[0].As<Napi::String>(), info[1].As<Napi::String>());
 		if (failure)
 			ThrowBpfError(info.Env(), failure);
 		return Napi::Number::New(info.Env(), ifindex);
@@ -173,8 +191,19 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		return Napi::Number::New(info.Env(), verdict);
 	}
 
+	void SteerLink(const Napi::CallbackInfo &info) { steer_->Link(info); }
+
+	Napi::Value SteerApply(const Napi::CallbackInfo &info) { return steer_->Apply(info, steer_); }
+
+	Napi::Value SteerMaintain(const Napi::CallbackInfo &info) { return steer_->Maintain(info, steer_); }
+
+	void SteerHeartbeat(const Napi::CallbackInfo &info) { steer_->Heartbeat(info); }
+
+	Napi::Value SteerState(const Napi::CallbackInfo &info) { return steer_->State(info); }
+
 	void End()
 	{
+		steer_->Close();
 		loader_.Detach();
 		if (capture_)
 			capture_->Stop();
@@ -187,6 +216,7 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 	EventSink events_;
 	Loader loader_;
 	std::unique_ptr<Capture> capture_;
+	std::shared_ptr<SteeringSlot> steer_ = std::make_shared<SteeringSlot>();
 	uint64_t delivered_packets_ = 0, delivered_octets_ = 0; // before this process
 	bool released_ = false;
 };

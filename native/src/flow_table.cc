@@ -399,6 +399,16 @@ bool FlowTable::Emit(Entry &entry, EndReason reason, int64_t unix_offset)
 	return true;
 }
 
+void FlowTable::VisitFlows(const std::function<void(const tg_flow_key &)> &visit) const
+{
+	for (uint32_t i = 0; i < used_; i++) {
+		const Entry &entry = At(i);
+
+		if (entry.used && !entry.aggregate)
+			visit(entry.key);
+	}
+}
+
 uint64_t FlowTable::ResidentPackets() const
 {
 	uint64_t packets = 0;

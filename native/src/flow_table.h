@@ -4,6 +4,7 @@
 #define TIDEGATE_FLOW_TABLE_H
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -66,6 +67,9 @@ class FlowTable
 	bool FlushAll(const ClockBase &clock);
 
 	FlowTableCounters counters() const { return counters_; }
+
+	// Visits the keys of all flows that are held one by one, not those that were folded.
+	void VisitFlows(const std::function<void(const tg_flow_key &)> &visit) const;
 
 	// Packets held in entries, counted one by one: the independent side of the conservation law.
 	uint64_t ResidentPackets() const;

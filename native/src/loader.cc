@@ -98,6 +98,9 @@ BpfError Loader::Load(const LoaderOptions &wanted)
 	}
 	entries_ = options.settings.mask + 1;
 	ring_bytes_ = options.ring_bytes;
+	steering_ = options.steering;
+	std::memcpy(secret_, options.settings.secret, sizeof(secret_));
+	uint32_t steering = options.steering;
 
 	// Read-only data is set by symbol order in the .rodata map: found through the object's own BTF-backed
 	// map.
@@ -120,6 +123,7 @@ BpfError Loader::Load(const LoaderOptions &wanted)
 	    {"ring_bytes", &options.ring_bytes, sizeof(options.ring_bytes)},
 	    {"sweep_per_batch", &options.sweep_per_batch, sizeof(options.sweep_per_batch)},
 	    {"clock_packets", &options.clock_packets, sizeof(options.clock_packets)},
+	    {"steering", &steering, sizeof(steering)},
 	};
 	const struct btf *btf = bpf_object__btf(object_);
 	int section = btf ? btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC) : -ENOENT;
@@ -165,12 +169,16 @@ BpfError Loader::Load(const LoaderOptions &wanted)
 		if (error)
 			return Failed(size.name, error);
 	}
+	BpfError failure = SizeSteering();
+
+	if (failure)
+		return failure;
 	int error = bpf_object__load(object_);
 
 	if (error)
 		return Failed("load the BPF programs", error);
 
-	BpfError failure = OpenRings();
+	failure = OpenRings();
 
 	if (failure)
 		return failure;
@@ -282,6 +290,8 @@ BpfError Loader::Attach(const std::string &name, const std::string &netns, bool 
 		failure = Failed("enter the network namespace", entered);
 	if (link >= 0)
 		links_.push_back(link);
+	if (steering_ && !failure)
+		AttachDeferred(name, netns, *ifindex);
 	return failure;
 }
 
@@ -364,6 +374,22 @@ uint64_t Loader::CacheResidentPackets() const
 			packets += static_cast<uint64_t>(e.packets[0]) + e.packets[1];
 	}
 	return packets;
+}
+
+void Loader::VisitCaches(const std::function<void(const tg_flow_key &)> &visit) const
+{
+	for (uint32_t i = 0; i < cpus_ * entries_; i++) {
+		const volatile tg_delta &e = cache_[i];
+
+		if (e.tag != 0) {
+			tg_flow_key key;
+
+			// Another CPU may be writing it: then it is a flow that is met for the first time
+			// now.
+			std::memcpy(&key, const_cast<const tg_flow_key *>(&e.key), sizeof(key));
+			visit(key);
+		}
+	}
 }
 
 } // namespace tidegate

@@ -4,6 +4,7 @@
 #define TIDEGATE_LOADER_H
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,7 @@ struct LoaderOptions {
 	std::string pin_directory;
 	uint32_t sweep_per_batch = 0; // slots swept at the first packet of each run of the NIC's poll loop
 	uint32_t clock_packets = 16;  // the clock is read once in so many packets of a run
+	bool steering = false;	      // packets may be sent on by XDP, see bpf/steer.h
 };
 
 class Loader
@@ -82,6 +84,12 @@ class Loader
 	tg_user_state *user_state() const { return user_state_; }
 	tg_reader_state *reader_state(uint32_t cpu) const { return &reader_states_[cpu]; }
 
+	// The key of the flows' hash: that of the process whose maps were found, if any.
+	const tg_u32 *secret() const { return secret_; }
+	bool steering() const { return steering_; }
+	// False when the kernel is too old to send what XDP only marks (Linux 6.6 brought tcx links).
+	bool defers() const { return defers_; }
+
 	uint32_t cpus() const { return cpus_; }
 	uint32_t cache_entries() const { return entries_; }
 	int ring_fd(uint32_t cpu) const { return rings_[cpu]; }
@@ -90,6 +98,8 @@ class Loader
 	tg_counters Counters() const; // summed over CPUs
 	tg_interface_counters InterfaceCounters(uint32_t ifindex) const;
 	uint64_t CacheResidentPackets() const; // counted entry by entry
+	// Visits the keys of the flows that the caches hold.
+	void VisitCaches(const std::function<void(const tg_flow_key &)> &visit) const;
 	tg_cpu_state CpuState(uint32_t cpu) const;
 	int program_fd(const char *name) const;
 	int map_fd(const char *name) const;
@@ -97,6 +107,9 @@ class Loader
       private:
 	BpfError PreparePins(LoaderOptions *options);
 	BpfError OpenRings();
+	void AdoptSteering(LoaderOptions *options);
+	BpfError SizeSteering();
+	void AttachDeferred(const std::string &name, const std::string &netns, uint32_t ifindex);
 	void RemoveLinkPins();
 	static bool TakeOverLink(const std::string &pin, int program, uint32_t ifindex, int *link);
 	std::string LinkPin(const std::string &name, const std::string &netns) const;
@@ -105,7 +118,8 @@ class Loader
 
 	bpf_object *object_ = nullptr;
 	std::string pin_directory_;
-	bool adopted_ = false;
+	bool adopted_ = false, steering_ = false, defers_ = true;
+	tg_u32 secret_[TG_SECRET_WORDS] = {};
 	int owner_ = -1; // holds the lock of the pin directory
 	tg_user_state *user_state_ = nullptr;
 	tg_reader_state *reader_states_ = nullptr;

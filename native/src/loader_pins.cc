@@ -19,9 +19,30 @@ namespace tidegate
 
 namespace
 {
-constexpr const char *kPinnedMaps[] = {"flow_cache",	     "counters",   "cpu_states",
-				       "interface_counters", "rings",	   "fragments",
-				       "sweep_timers",	     "user_state", "reader_states"};
+// The name of a map, and of its pin where that must be another: a bpffs allows no dot at the beginning.
+struct PinnedMap {
+	const char *name, *pin;
+};
+
+constexpr PinnedMap kPinnedMaps[] = {
+    {"flow_cache", "flow_cache"},
+    {"counters", "counters"},
+    {"cpu_states", "cpu_states"},
+    {"interface_counters", "interface_counters"},
+    {"rings", "rings"},
+    {"fragments", "fragments"},
+    {"sweep_timers", "sweep_timers"},
+    {"user_state", "user_state"},
+    {"reader_states", "reader_states"},
+    {".data.steer", "steer_tables"},
+    {"steer_blocks", "steer_blocks"},
+    {"steer_ipv6", "steer_ipv6"},
+    {"steer_groups", "steer_groups"},
+    {"steer_rules", "steer_rules"},
+    {"steer_pins", "steer_pins"},
+    {"steer_filter", "steer_filter"},
+    {"steer_devices", "steer_devices"},
+};
 constexpr const char kBpffs[] = "/sys/fs/bpf";
 constexpr const char kLinkPrefix[] = "link-";
 
@@ -79,13 +100,15 @@ BpfError Loader::PreparePins(LoaderOptions *options)
 	owner_ = open(pin_directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (owner_ < 0 || flock(owner_, LOCK_EX | LOCK_NB))
 		return Failed("own the pin directory", errno);
-	for (const char *name : kPinnedMaps) {
-		struct bpf_map *map = bpf_object__find_map_by_name(object_, name);
+	for (const PinnedMap &pinned : kPinnedMaps) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object_, pinned.name);
 
-		error = map ? bpf_map__set_pin_path(map, (pin_directory_ + "/" + name).c_str()) : -ENOENT;
+		error =
+		    map ? bpf_map__set_pin_path(map, (pin_directory_ + "/" + pinned.pin).c_str()) : -ENOENT;
 		if (error)
 			return Failed("set a pin path", error);
 	}
+	AdoptSteering(options);
 	int cache = bpf_obj_get((pin_directory_ + "/flow_cache").c_str());
 	int rings = bpf_obj_get((pin_directory_ + "/rings").c_str());
 	int ring = rings >= 0 ? RingOf(rings, 0) : -1;
@@ -177,8 +200,8 @@ void Loader::Unpin()
 	if (pin_directory_.empty())
 		return;
 	RemoveLinkPins();
-	for (const char *name : kPinnedMaps)
-		unlink((pin_directory_ + "/" + name).c_str());
+	for (const PinnedMap &pinned : kPinnedMaps)
+		unlink((pin_directory_ + "/" + pinned.pin).c_str());
 	// The version, the gateway, and our root if no other gateway is left.
 	std::string directory = pin_directory_;
 

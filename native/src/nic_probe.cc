@@ -53,6 +53,8 @@ int ProbeHere(const std::string &name, NicFacts *facts)
 	std::strncpy(request.ifr_name, name.c_str(), sizeof(request.ifr_name) - 1);
 	if (ioctl(fd, SIOCGIFMTU, &request) == 0)
 		facts->mtu = static_cast<uint32_t>(request.ifr_mtu);
+	if (ioctl(fd, SIOCGIFHWADDR, &request) == 0)
+		std::memcpy(facts->mac, request.ifr_hwaddr.sa_data, sizeof(facts->mac));
 	if (ioctl(fd, SIOCGIFFLAGS, &request) == 0)
 		facts->up = request.ifr_flags & IFF_UP;
 	driver.cmd = ETHTOOL_GDRVINFO;

@@ -13,6 +13,7 @@ struct NicFacts {
 	uint32_t ifindex = 0, mtu = 0, program_id = 0;
 	std::string driver;   // empty when the driver does not say
 	std::string xdp_mode; // none, native, generic, offload
+	uint8_t mac[6] = {};
 	bool up = false;
 };
 
@@ -22,6 +23,10 @@ int InNetworkNamespace(const std::string &netns, const std::function<void()> &wo
 
 // Returns 0 or an errno (ENODEV: no such interface there).
 int ProbeNic(const std::string &name, const std::string &netns, NicFacts *facts);
+
+// Whether XDP programs may redirect to an interface of this network namespace now; false when the kernel does
+// not say.
+bool TakesRedirects(uint32_t ifindex);
 
 } // namespace tidegate
 

@@ -14,6 +14,7 @@
 #include "loader.h"
 #include "options.h"
 #include "ring_reader.h"
+#include "steering.h"
 
 namespace tidegate
 {
@@ -56,7 +57,11 @@ class PacketBench : public Napi::ObjectWrap<PacketBench>
 		loader.clock_packets = U32Option(options, "clockPackets");
 		loader.ring_bytes = U32Option(options, "ringBytes");
 		cpu_ = U32Option(options, "cpu");
+		loader.steering = true;
 		BpfError failure = loader_.Load(loader);
+
+		if (!failure)
+			failure = Steer();
 		int error = failure ? 0 : ring_.Open(loader_.ring_fd(cpu_), loader.ring_bytes);
 
 		if (error)
@@ -72,6 +77,44 @@ class PacketBench : public Napi::ObjectWrap<PacketBench>
 	}
 
       private:
+	// Every packet of the trace goes to 192.168.0.1:443, by one of two links whose neighbours are known;
+	// 300 other prefixes are steered too.
+	BpfError Steer()
+	{
+		std::vector<SteerTarget> targets;
+		SteerReport report;
+		BpfError failure = steering_.Open();
+		const uint8_t mac[6] = {2, 0, 0, 0, 0, 2};
+		uint64_t pins;
+
+		for (uint32_t number = 1; number <= 2 && !failure; number++) {
+			failure = steering_.SetLink({.number = number, .name = "bench", .device = "lo"});
+			tg_steer_link &link = steering_.link(number);
+
+			link.fixed = 1;
+			link.state[0] = TG_LINK_READY;
+			link.mtu[0] = 1500;
+			link.mac[0][0] = 0x010000000002ull;
+			link.mac[0][1] = 0x020000000002ull;
+		}
+		for (uint32_t i = 0; i <= 300 && !failure; i++) {
+			SteerTarget target{
+			    .workload = i, .kind = TG_STEER_PLACEMENT, .protocol = 6, .port = 443};
+			const uint8_t host[4] = {192, 168, 0, 1}, other[4] = {20, static_cast<uint8_t>(i / 8),
+									      static_cast<uint8_t>(i), 0};
+
+			target.prefix_length = i ? 120 : 128;
+			target.address[10] = target.address[11] = 0xff;
+			std::memcpy(target.address + 12, i ? other : host, 4);
+			target.weights[1] = target.weights[2] = 500;
+			targets.push_back(target);
+		}
+		if (!failure)
+			failure = steering_.Apply(targets, &report);
+		steering_.SetIngress(1, mac);
+		return failure ? failure : steering_.Maintain(&pins);
+	}
+
 	// setTrace(Uint32Array of TRACE_PACKETS flow numbers below 2^24)
 	void SetTrace(const Napi::CallbackInfo &info)
 	{
@@ -133,6 +176,7 @@ class PacketBench : public Napi::ObjectWrap<PacketBench>
 	}
 
 	Loader loader_;
+	Steering steering_{loader_, 0, [](const Steering::Visitor &) {}};
 	RingReader ring_;
 	std::vector<tg_delta> batch_ = std::vector<tg_delta>(1024);
 	uint64_t *trace_ = nullptr;

@@ -7,7 +7,7 @@ const clock = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'expected a time suc
 export const actuateConfig = z.strictObject({
   mode: z.enum(['observe', 'recommend', 'approve', 'automatic']).default('recommend'),
   /** In the order in which they act. */
-  actuators: z.array(z.enum(['dry-run', 'route', 'htb', 'webhook', 'exec'])).default(['dry-run']),
+  actuators: z.array(z.enum(['dry-run', 'steer', 'route', 'htb', 'webhook', 'exec'])).default(['dry-run']),
   maxChangesPerHour: z.int().positive().default(120),
   /** Largest part of a workload's new flows that one plan may move, 0..1. */
   maxShareMoved: z.number().min(0).max(1).default(1),
@@ -15,6 +15,14 @@ export const actuateConfig = z.strictObject({
   blackout: z.array(z.strictObject({ from: clock, until: clock })).default([]),
   /** Names of workloads that never move. */
   pinned: z.array(z.string()).default([]),
+  steer: z
+    .strictObject({
+      /** Without a sign of life from the gateway for so long the routing table decides again; absent = steer on. */
+      deadman: durationSetting.optional(),
+      /** Names of workloads whose flows in progress move with the new ones. */
+      mayMove: z.array(z.string()).default([]),
+    })
+    .prefault({}),
   /** Replace root qdiscs that somebody else configured. */
   replaceQdisc: z.boolean().default(false),
   webhook: z

@@ -1,4 +1,5 @@
 import type { Logger } from '../base/logger.js';
+import type { SteeringDatapath } from '../capture/steering.js';
 import type { Actuator } from './actuator.js';
 import type { ActuateConfig } from './config.js';
 import { DryRunActuator } from './dry-run.js';
@@ -10,6 +11,7 @@ import type { ActuatedLink, EndpointsOf } from './link.js';
 import type { Policy } from './policy.js';
 import { RouteActuator } from './route.js';
 import type { Steering } from './route-commands.js';
+import { SteerActuator } from './steer.js';
 import { WebhookActuator } from './webhook.js';
 
 /** What actuators need to know of the gateway that they belong to. */
@@ -18,6 +20,10 @@ export interface ActuatorParts {
   readonly links: readonly ActuatedLink[];
   readonly endpointsOf: EndpointsOf;
   readonly steeringOf?: (workloadId: number) => Steering;
+  /** The XDP program's steering, once it runs; needed by `steer`. */
+  readonly steering?: () => SteeringDatapath | undefined;
+  /** Name of a workload, as the configuration may call it. */
+  readonly nameOf?: (workloadId: number) => string;
   /** Network namespace of the links; absent = this process's. */
   readonly netns?: string;
   readonly logger?: Logger;
@@ -49,6 +55,18 @@ function makeActuator(
         endpointsOf,
         ...inside,
         ...(steeringOf === undefined ? {} : { steeringOf }),
+      });
+    case 'steer':
+      return new SteerActuator({
+        links: links.filter((link) => link.nextHopIPv4 !== undefined || link.nextHopIPv6 !== undefined),
+        endpointsOf,
+        datapath: parts.steering ?? (() => undefined),
+        ...inside,
+        ...(steeringOf === undefined ? {} : { steeringOf }),
+        mayMove: (id) => config.steer.mayMove.includes(parts.nameOf?.(id) ?? ''),
+        viaStack: config.actuators.includes('htb'),
+        ...(config.steer.deadman === undefined ? {} : { deadmanMs: config.steer.deadman }),
+        ...(parts.logger === undefined ? {} : { logger: parts.logger }),
       });
     case 'htb':
       return new HtbActuator({ links, endpointsOf, replaceQdisc: config.replaceQdisc, ...inside });

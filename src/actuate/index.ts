@@ -38,8 +38,10 @@ export {
 export { FileLease } from './lease.js';
 export type { ActuatedLink, EndpointsOf, ServiceEndpoint } from './link.js';
 export { type BlackoutWindow, type Policy, reasonsAgainst, shareMoved } from './policy.js';
-export { type LinkWeights, RouteActuator, type RouteOptions } from './route.js';
+export { RouteActuator, type RouteOptions } from './route.js';
 export type { Steering } from './route-commands.js';
+export type { LinkWeights } from './shares.js';
+export { SteerActuator, type SteerOptions } from './steer.js';
 export { StepActuator } from './step-actuator.js';
 export { SurgeRule, type SurgeRuleOptions } from './surge-rule.js';
 export { signatureOf, WebhookActuator, type WebhookOptions } from './webhook.js';

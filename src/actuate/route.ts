@@ -1,4 +1,4 @@
-import type { ActuationPlan, Change, DesiredAllocation, JsonValue, Refusal } from './actuator.js';
+import type { ActuationPlan, JsonValue } from './actuator.js';
 import { ipTool, type LineTool, nftTool } from './line-tool.js';
 import type { ActuatedLink, EndpointsOf } from './link.js';
 import {
@@ -11,6 +11,7 @@ import {
   weightsIn,
   weightsLine,
 } from './route-commands.js';
+import { type LinkWeights, weightChanges } from './shares.js';
 import { StepActuator } from './step-actuator.js';
 
 export interface RouteOptions {
@@ -23,11 +24,6 @@ export interface RouteOptions {
   readonly firstTable?: number;
   readonly now?: () => number;
 }
-
-/** Weights are whole thousandths. */
-const PARTS = 1000;
-
-export type LinkWeights = Readonly<Record<string, number>>;
 
 /**
  * Steers new flows of a workload to links by weight, with the kernel's own means: nf_tables draws a link for each
@@ -58,28 +54,7 @@ export class RouteActuator extends StepActuator {
   }
 
   protected override async propose(plan: ActuationPlan) {
-    const byWorkload = new Map<number, DesiredAllocation[]>();
-    for (const a of plan.allocations)
-      if (a.resource === 'bandwidth' && a.share !== undefined)
-        byWorkload.set(a.workloadId, [...(byWorkload.get(a.workloadId) ?? []), a]);
-    const changes: Change[] = [];
-    const refused: Refusal[] = [];
-    for (const [workloadId, allocations] of byWorkload) {
-      const reason = this.#reasonAgainst(workloadId, allocations);
-      if (reason !== undefined) {
-        refused.push(...allocations.map((allocation) => ({ allocation, reason })));
-        continue;
-      }
-      const weights = toThousandths(allocations);
-      const words = Object.entries(weights).map(([link, parts]) => `${parts / 10} % by ${link}`);
-      changes.push({
-        action: 'weights',
-        target: String(workloadId),
-        after: weights,
-        words: `${allocations[0]!.workloadName}: new flows ${words.join(', ')}`,
-      });
-    }
-    return { changes, refused };
+    return weightChanges(plan, this.#options.links, this.#options.endpointsOf);
   }
 
   protected override async read(target: string): Promise<JsonValue> {
@@ -144,18 +119,6 @@ export class RouteActuator extends StepActuator {
       }
   }
 
-  #reasonAgainst(workloadId: number, allocations: readonly DesiredAllocation[]): string | undefined {
-    const unknown = allocations.find((a) => !this.#options.links.some((link) => link.linkId === a.target));
-    if (unknown) return `there is no link "${unknown.target}"`;
-    if (new Set(allocations.map((a) => a.target)).size < allocations.length) return 'a link is named twice';
-    const bad = allocations.find((a) => !((a.share ?? -1) >= 0 && (a.share ?? 2) <= 1));
-    if (bad) return `a share of ${bad.share} is not between 0 and 1`;
-    const sum = allocations.reduce((total, a) => total + (a.share ?? 0), 0);
-    if (Math.abs(sum - 1) > 0.001) return `the shares sum to ${sum}, not to 1`;
-    if (this.#options.endpointsOf(workloadId).length === 0) return 'no endpoint of the workload is known';
-    return undefined;
-  }
-
   #chooseAll(): string {
     const rules = [...this.#weights.keys()].flatMap((workloadId) =>
       matchesOf(this.#options.endpointsOf(workloadId)).map((match) => chooseLine(match, workloadId)),
@@ -201,23 +164,3 @@ const familiesOf = (link: ActuatedLink): ('-4' | '-6')[] => [
   ...(link.nextHopIPv4 === undefined ? [] : ['-4' as const]),
   ...(link.nextHopIPv6 === undefined ? [] : ['-6' as const]),
 ];
-
-/** Shares as whole thousandths that sum to 1000 (largest remainder); links without any are left out. */
-export function toThousandths(
-  allocations: readonly Pick<DesiredAllocation, 'target' | 'share'>[],
-): Record<string, number> {
-  const exact = allocations.map((a) => ({ target: a.target, parts: (a.share ?? 0) * PARTS }));
-  const floors = exact.map((e) => ({ ...e, whole: Math.floor(e.parts + 1e-9) }));
-  let left = PARTS - floors.reduce((sum, e) => sum + e.whole, 0);
-  for (const e of [...floors].sort((x, y) => y.parts - y.whole - (x.parts - x.whole))) {
-    if (left <= 0) break;
-    e.whole += 1;
-    left -= 1;
-  }
-  return Object.fromEntries(
-    floors
-      .filter((e) => e.whole > 0)
-      .sort((x, y) => (x.target < y.target ? -1 : 1))
-      .map((e) => [e.target, e.whole]),
-  );
-}

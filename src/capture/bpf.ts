@@ -25,6 +25,8 @@ export interface CaptureOptions extends MeterOptions {
   readonly pinDirectory: string;
   /** A batch that is not full is handed over after so many ms. */
   readonly batchMs: number;
+  /** Packets may be sent on by XDP, see bpf/steer.h. Without it, steering costs nothing. */
+  readonly steering: boolean;
 }
 
 /** Every term of the conservation law, in packets unless named otherwise. */
@@ -84,6 +86,75 @@ export interface NativeCapture {
   interfaceCounters(ifindex: number): { readonly packets: number; readonly octets: number };
   /** Runs the real XDP program over one frame, without a NIC; its verdict (2 = XDP_PASS). */
   runXdp(frame: Uint8Array): number;
+  /** Makes a link known, or changes it. With `steering` only, as all that follows. @throws {@link NativeFailure} */
+  steerLink(link: NativeSteerLink): void;
+  /** Makes the rules exactly these. Rejects with {@link NativeFailure}; then nothing has changed. */
+  steerApply(rules: readonly NativeSteerRule[]): Promise<NativeSteerReport>;
+  /** Forgets pins of flows that ended; how many are left. */
+  steerMaintain(): Promise<number>;
+  /** Says that somebody is alive; without it for `deadmanNs` nothing is steered. 0 = steer on. */
+  steerHeartbeat(deadmanNs: number): void;
+  steerState(): NativeSteerState;
+}
+
+export interface NativeSteerLink {
+  /** 1..31 */
+  readonly number: number;
+  readonly name: string;
+  readonly device: string;
+  readonly netns: string;
+  /** 4 octets; zero = none. */
+  readonly nextHopIPv4: Uint8Array;
+  /** 16 octets; zero = none. */
+  readonly nextHopIPv6: Uint8Array;
+  readonly viaStack: boolean;
+  readonly drained: boolean;
+  readonly outside: boolean;
+}
+
+/** struct tg_steer_rule of bpf/steer_abi.h, without its buckets. */
+export interface NativeSteerRule {
+  readonly workload: number;
+  /** 1 = way out, 2 = placement. */
+  readonly kind: number;
+  readonly hard: boolean;
+  /** 0 = any. */
+  readonly protocol: number;
+  /** Of the IPv4-mapped or IPv6 address. */
+  readonly prefixLength: number;
+  /** 0 = any. */
+  readonly port: number;
+  /** 16 octets. */
+  readonly address: Uint8Array;
+  /** By link number, 0 = the routing table. */
+  readonly weights: Uint32Array;
+}
+
+export interface NativeSteerReport {
+  readonly movedBuckets: number;
+  readonly knownFlows: number;
+  readonly pinnedFlows: number;
+  readonly heldNs: number;
+}
+
+export interface NativeSteerState {
+  readonly links: readonly {
+    readonly number: number;
+    readonly name: string;
+    readonly ifindex: number;
+    readonly drained: boolean;
+    /** By the kernel's stack: as was asked for, or because the driver takes no redirected frames. */
+    readonly viaStack: boolean;
+    /** enum tg_link_state: 0 down, 1 ready, 2 by the kernel's stack. As of the last packet. */
+    readonly ipv4: number;
+    readonly ipv6: number;
+  }[];
+  readonly rules: readonly NativeSteerRule[];
+  /** Whether frames that XDP only marks are sent too; false before Linux 6.6. */
+  readonly defers: boolean;
+  readonly counters: Readonly<
+    Record<'redirected' | 'deferred' | 'drained' | 'stranded' | 'learned' | 'unlearned' | 'asleep', number>
+  >;
 }
 
 export interface InterfaceFacts {

@@ -51,6 +51,23 @@ export const fail = defineErrors({
     hint: 'look at it with `bpftool prog show id {programId}`; Tidegate never replaces a program of others',
     exitCode: 3,
   },
+  TG_CAPTURE_STEER_LINK: {
+    message: 'link {link} cannot be steered to: {reason}',
+    hint: 'see the links in the configuration and `ip -br link`',
+    exitCode: 2,
+    httpStatus: 409,
+  },
+  TG_CAPTURE_STEER_RULE: {
+    message: 'steering rule {rule}: {reason}',
+    hint: 'correct the rule; nothing was changed',
+    exitCode: 2,
+    httpStatus: 400,
+  },
+  TG_CAPTURE_STEER_ROOM: {
+    message: 'steering has no room for {what}',
+    hint: 'steer fewer endpoints, or wait until flows have ended; nothing was changed',
+    httpStatus: 409,
+  },
   TG_CAPTURE_ATTACH: {
     message: 'interface {name} (driver {driver}, MTU {mtu}) refuses {mode} XDP ({errno})',
     hint: '{remedy}',
@@ -139,3 +156,22 @@ export function explainAttach(
 /** A refusal after which generic mode is worth trying. */
 export const mayFallBack = (error: unknown): error is TidegateError =>
   error instanceof Error && 'code' in error && error.code === 'TG_CAPTURE_ATTACH';
+
+const E2BIG = 7;
+const ENOSPC = 28;
+
+/** Explains why the datapath did not take a link or a set of rules. */
+export function explainSteering(error: unknown, link: string): unknown {
+  if (!isNativeFailure(error)) return error;
+  const { errno, operation } = error;
+  if (errno === E2BIG) return fail('TG_CAPTURE_STEER_ROOM', { what: 'so many rules' }, error);
+  if (errno === ENOSPC)
+    return fail('TG_CAPTURE_STEER_ROOM', { what: 'the flows that must stay where they are' }, error);
+  const reason =
+    errno !== ENODEV
+      ? `could not ${operation} (${errnoName(errno)})`
+      : operation === 'steer'
+        ? 'the datapath has ended'
+        : 'its interface does not exist';
+  return fail('TG_CAPTURE_STEER_LINK', { link, reason }, error);
+}

@@ -16,6 +16,7 @@ const PROGRAMS = {
   parse_only: 'bench_parse',
   hash_spinlock: 'bench_hash_spinlock',
   tidegate: 'bench_tidegate',
+  tidegate_steer: 'bench_tidegate_steer',
 } as const;
 
 export type BenchProgram = keyof typeof PROGRAMS;

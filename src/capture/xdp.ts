@@ -19,6 +19,7 @@ import { type MeterSettings, prepareMeter } from './meter-options.js';
 import { sourceCounters } from './replay.js';
 import { SlabPool } from './slab-pool.js';
 import type { FlowSource, InterfaceState, LossCount, SourceCounters } from './source.js';
+import { SteeringDatapath } from './steering.js';
 
 export interface XdpInterface {
   readonly name: string;
@@ -39,6 +40,8 @@ export interface XdpOptions extends Partial<MeterSettings> {
    * dies and the next one takes over. Absent = everything ends with the process.
    */
   readonly pinName?: string;
+  /** Make it possible to steer packets by {@link XdpSource.steering}. Default false: no cost. */
+  readonly steering?: boolean;
   /** The compiled programs; default build/bpf/gateway.bpf.o of this package. */
   readonly objectPath?: string;
 }
@@ -91,6 +94,7 @@ export class XdpSource implements FlowSource {
   readonly #interfaces: Omit<InterfaceState, 'rxPackets' | 'rxOctets'>[] = [];
   readonly #flushed: (() => void)[] = [];
   #native: NativeCapture | undefined;
+  #steering: SteeringDatapath | undefined;
   #inherited: Inheritance = NO_INHERITANCE;
   #running = false;
 
@@ -117,6 +121,7 @@ export class XdpSource implements FlowSource {
     this.#native = native;
     try {
       for (const wanted of this.#options.interfaces) this.#attach(native, wanted);
+      if (this.#options.steering) this.#steering = new SteeringDatapath(native);
       this.#running = true;
       const swept = native.start();
       this.#inherited = native.inherited();
@@ -154,6 +159,11 @@ export class XdpSource implements FlowSource {
     });
     this.#native.flush();
     await done;
+  }
+
+  /** Rules, weights and links, while it runs; undefined when steering was not asked for. */
+  get steering(): SteeringDatapath | undefined {
+    return this.#running ? this.#steering : undefined;
   }
 
   interfaces(): InterfaceState[] {
@@ -214,6 +224,7 @@ export class XdpSource implements FlowSource {
           clockPackets: CLOCK_PACKETS,
           ringBytes: this.#options.ringBytes ?? DEFAULTS.ringBytes,
           batchMs: this.#options.batchMs ?? DEFAULTS.batchMs,
+          steering: this.#options.steering ?? false,
           pinDirectory: this.#options.pinName === undefined ? '' : pinDirectory(this.#options.pinName),
         },
         (event) => this.#onEvent(event),

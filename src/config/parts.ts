@@ -25,7 +25,10 @@ export function watchedInterfaces(config: GatewayConfig): XdpInterface[] {
 export const linkOf = (config: GatewayConfig, interfaceName: string): LinkConfig | undefined =>
   config.links.find((link) => link.interface === interfaceName);
 
-export const captureSettings = ({ capture }: GatewayConfig, interfaces: XdpInterface[]): XdpOptions => ({
+export const captureSettings = (
+  { capture, actuate, gateway }: GatewayConfig,
+  interfaces: XdpInterface[],
+): XdpOptions => ({
   interfaces,
   mode: capture.mode,
   idleTimeoutMs: capture.idleTimeout,
@@ -37,6 +40,8 @@ export const captureSettings = ({ capture }: GatewayConfig, interfaces: XdpInter
   tunnels: capture.tunnels,
   payloadHeadBytes: capture.payloadHeadBytes,
   batchMs: capture.batchAge,
+  // If this process dies, what was steered stays as it is, and the next process takes over.
+  ...(actuate.actuators.includes('steer') ? { steering: true, pinName: gateway } : {}),
 });
 
 /** Interface index → what its rows say of the link. */

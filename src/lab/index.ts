@@ -13,7 +13,14 @@ export {
   type LabSubnet,
   linkPlan,
 } from './plan.js';
-export { runScenario, SCENARIO_NAMES, type ScenarioOptions, type ScenarioReport } from './scenario/index.js';
+export {
+  runScenario,
+  SCENARIO_NAMES,
+  type ScenarioOptions,
+  type ScenarioReport,
+  STEERING_NAMES,
+  type SteeringName,
+} from './scenario/index.js';
 export { type LabInterface, LabTopology, type LabTopologyOptions } from './topology.js';
 export { latencyQuantileMs } from './traffic/latency.js';
 export type { SideReport } from './traffic/messages.js';

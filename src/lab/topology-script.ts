@@ -161,9 +161,10 @@ export function peerScript(linkId: LabLinkId): string {
       'ipv6/conf/all/ignore_routes_with_linkdown': 1,
       ...quietIPv6(UPLINK, ...(linkId === 'private' ? [] : [EXCHANGE])),
     }) +
-    // The gateway's XDP must see the packets of the wire: checksums filled in, no 64 KiB pseudo-packets. GRO on
-    // this end gives the device a NAPI context, without which veth drops what XDP redirects to it.
-    `ethtool -K ${UPLINK} tx off gro on >/dev/null\n` +
-    ipBatch(lines)
+    // The gateway's XDP must see the packets of the wire: checksums filled in, no 64 KiB pseudo-packets.
+    `ethtool -K ${UPLINK} tx off >/dev/null\n` +
+    ipBatch(lines) +
+    // GRO on this end lets the gateway's end take what XDP redirects; asked for while it is down, nobody is told.
+    `ethtool -K ${UPLINK} gro on >/dev/null\n`
   );
 }

@@ -19,6 +19,7 @@ import {
 import type { Component } from '../base/component.js';
 import { defineErrors, messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
+import type { SteeringDatapath } from '../capture/steering.js';
 import type { Plan } from '../plan/index.js';
 import type { StoreClient } from '../store/index.js';
 import { actuationOf } from './plan-words.js';
@@ -51,6 +52,8 @@ export interface PlanOperationsOptions {
   /** Keys of a workload's endpoints, as the registry names them: `6/443/<address>`. */
   readonly endpointKeysOf: (workloadId: number) => readonly string[];
   readonly names: () => (workloadId: number) => string;
+  /** The XDP program's steering, once it runs. */
+  readonly steering?: () => SteeringDatapath | undefined;
   readonly logger: Logger;
   readonly now?: () => number;
 }
@@ -113,6 +116,8 @@ export class PlanOperations implements Component {
       links,
       endpointsOf: (workloadId) => options.endpointKeysOf(workloadId).flatMap((key) => endpointOf(key) ?? []),
       ...(netns === undefined ? {} : { netns }),
+      ...(options.steering === undefined ? {} : { steering: options.steering }),
+      nameOf: (workloadId) => options.names()(workloadId),
       logger,
     });
     this.#applier = new PlanApplier({

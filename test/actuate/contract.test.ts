@@ -10,10 +10,13 @@ import {
   HtbActuator,
   journalledPlans,
   RouteActuator,
+  SteerActuator,
 } from '../../src/actuate/index.js';
+import { XdpSource } from '../../src/capture/xdp.js';
 import { LabTopology } from '../../src/lab/index.js';
 import { MemoryJournal } from '../support/memory-journal.js';
 import { netnsSkipReason, nftSkipReason, uniqueName } from '../support/netns.js';
+import { bpfSkipReason } from '../support/privileges.js';
 
 const always = { fromMs: 0, untilMs: 1e15 };
 
@@ -22,7 +25,9 @@ interface Subject {
   readonly name: string;
   readonly needsNetns: boolean;
   readonly skip: string | undefined;
-  make(lab: LabTopology): Actuator;
+  /** What must run before it, if anything. */
+  readonly source?: (lab: LabTopology) => XdpSource;
+  make(lab: LabTopology, source: XdpSource | undefined): Actuator;
   allocations(variant: 'one' | 'other'): DesiredAllocation[];
 }
 
@@ -36,6 +41,11 @@ const bandwidth = (workloadId: number, target: string, amount: { share?: number;
 });
 const links = (lab: LabTopology) =>
   lab.interfaces.map((i) => ({ linkId: i.linkId, interfaceName: i.name, nextHopIPv4: i.peerIPv4 }));
+const shares = (variant: 'one' | 'other') =>
+  [1, 2].flatMap((id) => [
+    bandwidth(id, 'public-a', { share: variant === 'one' ? 0.2 : 0.6 }),
+    bandwidth(id, 'public-b', { share: variant === 'one' ? 0.8 : 0.4 }),
+  ]);
 const endpointsOf = (id: number) => [
   { address: `192.0.2.${id}`, protocol: 'tcp' as const, port: 80 },
   { address: `2001:db8:a::${id}`, protocol: 'udp' as const, port: 53 },
@@ -63,11 +73,25 @@ const subjects: Subject[] = [
     needsNetns: true,
     skip: nftSkipReason(),
     make: (lab) => new RouteActuator({ links: links(lab), endpointsOf, netns: lab.gatewayNetns }),
-    allocations: (variant) =>
-      [1, 2].flatMap((id) => [
-        bandwidth(id, 'public-a', { share: variant === 'one' ? 0.2 : 0.6 }),
-        bandwidth(id, 'public-b', { share: variant === 'one' ? 0.8 : 0.4 }),
-      ]),
+    allocations: (variant) => shares(variant),
+  },
+  {
+    name: 'steer',
+    needsNetns: true,
+    skip: bpfSkipReason(),
+    source: (lab) =>
+      new XdpSource({
+        interfaces: lab.interfaces.map((i) => ({ name: i.name, netns: lab.gatewayNetns })),
+        steering: true,
+      }),
+    make: (lab, source) =>
+      new SteerActuator({
+        links: links(lab),
+        endpointsOf,
+        netns: lab.gatewayNetns,
+        datapath: () => source?.steering,
+      }),
+    allocations: (variant) => shares(variant),
   },
 ];
 
@@ -77,6 +101,7 @@ describe.each(subjects)('actuator contract: $name', (subject) => {
     const stateDirectory = mkdtempSync(join(tmpdir(), 'tidegate-contract-'));
     const lab = new LabTopology({ name: uniqueName('tgt'), stateDirectory });
     let actuator: Actuator;
+    let source: XdpSource | undefined;
     let journal: MemoryJournal;
     const plan = (planId: string, variant: 'one' | 'other'): ActuationPlan => ({
       planId,
@@ -89,13 +114,16 @@ describe.each(subjects)('actuator contract: $name', (subject) => {
 
     beforeAll(async () => {
       if (subject.needsNetns) await lab.start();
+      source = subject.source?.(lab);
+      await source?.start();
     });
     afterAll(async () => {
+      await source?.stop();
       await lab.stop();
       rmSync(stateDirectory, { recursive: true, force: true });
     });
     beforeEach(() => {
-      actuator = subject.make(lab);
+      actuator = subject.make(lab, source);
       journal = new MemoryJournal();
     });
     afterEach(async () => {

@@ -5,7 +5,14 @@ import { childLogger } from '../../base/logger.js';
 import { loadConfig } from '../../config/load.js';
 import { type GatewayConfig, gatewayConfig } from '../../config/schema.js';
 import { Gateway } from '../../gateway.js';
-import { LabTopology, LabTraffic, runScenario, SCENARIO_NAMES } from '../../lab/index.js';
+import {
+  LabTopology,
+  LabTraffic,
+  runScenario,
+  SCENARIO_NAMES,
+  STEERING_NAMES,
+  type SteeringName,
+} from '../../lab/index.js';
 import { createLogger } from '../../telemetry/log.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption, positiveSeconds } from '../options.js';
@@ -20,6 +27,7 @@ interface LabFlags {
   readonly dataDirectory?: string;
   readonly keepData?: boolean;
   readonly scenario?: string;
+  readonly actuator: SteeringName;
   readonly output: OutputFormat;
 }
 
@@ -57,7 +65,7 @@ function labSettings(topology: LabTopology, flags: LabFlags): Record<string, unk
     'plan.privateMemory': '8GiB',
     // The lab's traffic is its own: a plan that is approved moves it for real.
     'actuate.mode': 'approve',
-    'actuate.actuators': ['route'],
+    'actuate.actuators': [flags.actuator],
     'lab.season': season,
     'lab.name': flags.name,
   };
@@ -83,6 +91,11 @@ export function register(program: Command, context: CliContext): void {
         '--scenario <name>',
         'play one scenario on the actuators alone and report its figures',
       ).choices(SCENARIO_NAMES),
+    )
+    .addOption(
+      new Option('--actuator <name>', 'what steers: the XDP program, or nf_tables and routing tables')
+        .choices(STEERING_NAMES)
+        .default('steer'),
     )
     .addOption(outputOption(['table', 'json']))
     .action((flags: LabFlags) =>
@@ -129,7 +142,7 @@ async function lab(context: CliContext, flags: LabFlags): Promise<void> {
 
 /** Plays one scenario; the report has what was measured and the journal of what was done. */
 async function scenario(context: CliContext, flags: LabFlags): Promise<void> {
-  const report = await runScenario(flags.scenario ?? '', { name: flags.name });
+  const report = await runScenario(flags.scenario ?? '', { name: flags.name, actuator: flags.actuator });
   if (flags.output === 'json') {
     context.stdout.write(`${toJson(report)}\n`);
     return;

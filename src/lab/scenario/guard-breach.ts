@@ -19,7 +19,7 @@ export async function guardBreachScenario(stage: Stage): Promise<ScenarioReport>
   const servers = [stage.private, stage.publicA] as const;
   for (const server of servers) await server.ask({ ask: 'receive', host, port: BURST_PORT });
   const applier = new PlanApplier({
-    actuators: [stage.route],
+    actuators: [stage.steering],
     journal: stage.journal,
     lease: new FileLease(join(directory, 'lease.json')),
     policy: { mode: 'automatic', maxChangesPerHour: 100, maxShareMoved: 1, blackout: [], pinned: [] },
@@ -83,7 +83,7 @@ export async function guardBreachScenario(stage: Stage): Promise<ScenarioReport>
       lossWindowMs: firstAfter - appliedMs,
       ...(breach === undefined ? {} : { breach: breach.words }),
       heldOff: typeof again === 'string' && again.includes('held off'),
-      consistent: (await stage.route.preview(stage.plan({ private: 1 }))).steps.length === 0,
+      consistent: (await stage.steering.preview(stage.plan({ private: 1 }))).steps.length === 0,
       journal: stage.journal.all,
     };
   } finally {

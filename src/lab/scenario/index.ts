@@ -6,11 +6,12 @@ import { guardBreachScenario } from './guard-breach.js';
 import { killMidApplyScenario } from './kill-mid-apply.js';
 import { linkDownScenario } from './link-down.js';
 import type { ScenarioReport } from './report.js';
-import { Stage } from './stage.js';
+import { Stage, type SteeringName } from './stage.js';
 import { steerScenario } from './steer.js';
 import { surgeScenario } from './surge.js';
 
 export type { ScenarioReport } from './report.js';
+export { STEERING_NAMES, type SteeringName } from './stage.js';
 
 const SCENARIOS: Readonly<Record<string, (stage: Stage, brief: boolean) => Promise<ScenarioReport>>> = {
   steer: (stage, brief) => steerScenario(stage, brief ? { changes: 15 } : {}),
@@ -27,6 +28,8 @@ export interface ScenarioOptions {
   /** Names the namespaces. Default `tidegate-scenario`. */
   readonly name?: string;
   readonly stateDirectory?: string;
+  /** What steers. Default `steer`. */
+  readonly actuator?: SteeringName;
   /** Fewer repetitions: for tests that ask whether, not how fast. */
   readonly brief?: boolean;
   readonly logger?: Logger;
@@ -46,8 +49,9 @@ export async function runScenario(scenario: string, options: ScenarioOptions = {
   const topology = new LabTopology({ ...options, name: options.name ?? 'tidegate-scenario' });
   await topology.start();
   try {
-    const stage = new Stage(topology);
+    const stage = new Stage(topology, options.actuator);
     try {
+      await stage.open();
       return await play(stage, options.brief ?? false);
     } finally {
       await stage.close();

@@ -23,13 +23,13 @@ export async function linkDownScenario(stage: Stage): Promise<ScenarioReport> {
     servers.map((server) => server.ask<number[]>({ ask: 'arrivals' })),
   );
   await runInNamespace(stage.topology.namespaceOf('gateway'), 'ip link set public-a up\n');
-  await stage.route.refresh();
+  await stage.linksChanged();
   const lastBefore = outside.filter((time) => time <= isDownMs).at(-1) ?? downAtMs;
   const firstAfter = inside.find((time) => time > downAtMs) ?? Number.POSITIVE_INFINITY;
   return {
     scenario: 'link-down',
     lossWindowMs: Math.max(0, firstAfter - lastBefore),
-    consistent: (await stage.route.verify()).holds,
+    consistent: (await stage.steering.verify()).holds,
     journal: stage.journal.all,
   };
 }

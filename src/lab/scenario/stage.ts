@@ -4,7 +4,9 @@ import {
   type JournalEntry,
   RouteActuator,
   type ServiceEndpoint,
+  SteerActuator,
 } from '../../actuate/index.js';
+import { XdpSource } from '../../capture/xdp.js';
 import { LAB_BURST, LAB_BURST_CLIENTS } from '../plan.js';
 import type { LabTopology } from '../topology.js';
 import { LAB_WORKLOADS } from '../traffic/workloads.js';
@@ -14,6 +16,10 @@ import { Prober } from './prober.js';
 export const BURST_WORKLOAD = 1;
 export const BURST_PORT = 7000;
 const WEB_PORT = LAB_WORKLOADS.find((spec) => spec.name === 'web')!.port;
+
+/** The actuators that steer. */
+export const STEERING_NAMES = ['steer', 'route'] as const;
+export type SteeringName = (typeof STEERING_NAMES)[number];
 
 /** A journal in memory: a scenario's is part of its report. */
 export class ScenarioJournal implements Journal {
@@ -31,7 +37,10 @@ export class ScenarioJournal implements Journal {
 /** What every scenario needs: a lab, an actuator in its gateway, a prober in each network. */
 export class Stage {
   readonly journal = new ScenarioJournal();
-  readonly route: RouteActuator;
+  /** How flows are steered: by the XDP program, or by the kernel's routing. */
+  readonly steering: SteerActuator | RouteActuator;
+  /** The datapath that meters and, with `steer`, steers; absent with `route`. */
+  readonly source: XdpSource | undefined;
   readonly private: Prober;
   readonly publicA: Prober;
   /** Where the clients are. */
@@ -42,13 +51,16 @@ export class Stage {
   readonly client = LAB_BURST_CLIENTS[0];
   #plans = 0;
 
-  constructor(readonly topology: LabTopology) {
+  constructor(
+    readonly topology: LabTopology,
+    how: SteeringName = 'steer',
+  ) {
     const endpoint = (port: number, protocol: 'tcp' | 'udp'): ServiceEndpoint => ({
       address: LAB_BURST.ipv4,
       protocol,
       port,
     });
-    this.route = new RouteActuator({
+    const options = {
       links: topology.interfaces.map((i) => ({
         linkId: i.linkId,
         interfaceName: i.name,
@@ -60,13 +72,29 @@ export class Stage {
         endpoint(BURST_PORT, 'udp'),
         endpoint(WEB_PORT, 'tcp'),
       ],
-      steeringOf: () => 'placement',
+      steeringOf: () => 'placement' as const,
       netns: topology.gatewayNetns,
-    });
+    };
+    if (how === 'steer') {
+      const source = new XdpSource({
+        interfaces: topology.interfaces.map((i) => ({ name: i.name, netns: topology.gatewayNetns })),
+        steering: true,
+      });
+      this.source = source;
+      this.steering = new SteerActuator({ ...options, datapath: () => source.steering });
+    } else {
+      this.source = undefined;
+      this.steering = new RouteActuator(options);
+    }
     this.private = new Prober('private', topology.netnsOf('private'));
     this.publicA = new Prober('public-a', topology.netnsOf('public-a'));
     this.publicB = new Prober('public-b', topology.netnsOf('public-b'));
     this.gateway = new Prober('gateway', topology.netnsOf('gateway'));
+  }
+
+  /** Starts the datapath. */
+  async open(): Promise<void> {
+    await this.source?.start();
   }
 
   /** A plan for new flows to the burst service. */
@@ -90,7 +118,12 @@ export class Stage {
 
   /** New flows to the burst service by these shares from now on. */
   async weights(shares: Readonly<Record<string, number>>): Promise<void> {
-    await this.route.apply(this.plan(shares), this.journal);
+    await this.steering.apply(this.plan(shares), this.journal);
+  }
+
+  /** Tells the actuator that a link came back, where it does not find out by itself. */
+  async linksChanged(): Promise<void> {
+    if (this.steering instanceof RouteActuator) await this.steering.refresh();
   }
 
   /** Packets that came into the gateway. */
@@ -112,8 +145,9 @@ export class Stage {
   }
 
   async close(): Promise<void> {
-    await this.route.close();
+    await this.steering.close();
     await Promise.all([this.private, this.publicA, this.publicB, this.gateway].map((prober) => prober.end()));
+    await this.source?.stop();
   }
 }
 
