@@ -18,6 +18,13 @@ fi
 printf '\033[36m▶\033[0m apt-get install %s\n' "${missing[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
+# Servers come for their programs: none is started or left running.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+	trap 'rm -f "$policy"' EXIT
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod +x "$policy"
+fi
 if ! { apt-get update -q && apt-get install -y -q --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
 	tail -20 "$log" >&2
 	echo "TG_SETUP_PACKAGES: could not install ${missing[*]}; see the lines above" >&2

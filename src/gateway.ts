@@ -54,6 +54,8 @@ export interface GatewayOptions {
 const KEEP_EVERY_MS = 10_000;
 const RATE_EVERY_MS = 1_000;
 const DRAIN_MS = 60_000;
+/** A store that takes nothing for so long is not waited for: what it lacks is in the spool. */
+const AWAY_MS = 5_000;
 
 /**
  * A gateway: the composition root, and the only file that knows all the rooms. `start` brings it up from the store
@@ -209,7 +211,7 @@ export class Gateway implements Component {
     await this.#ingest
       ?.drain(DRAIN_MS)
       .catch((error: unknown) => logger.error({ reason: messageOf(error) }, 'not drained'));
-    if (!(await this.#store.writer.drain(DRAIN_MS))) {
+    if (!(await this.#store.writer.drain(DRAIN_MS, AWAY_MS))) {
       logger.warn(
         { frames: this.#store.writer.counters().spoolFrames },
         'records stay in the spool for the next start',

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { asStoreError } from './errors.js';
+import { infileOf, insertHead, insertStream, streamOf } from './insert.js';
 
 export interface StoreAccess {
   readonly url: string;
@@ -9,6 +10,8 @@ export interface StoreAccess {
   readonly user: string;
   readonly password: string;
   readonly database: string;
+  /** Whether the engine runs on this host and may read its files. */
+  readonly readsFiles?: boolean;
 }
 
 export interface QueryOptions {
@@ -22,6 +25,16 @@ export interface QueryOptions {
   readonly readonly?: boolean;
 }
 
+export interface InsertOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** Files of Native blocks, all of them plain or all in zstd. */
+export interface BlockFiles {
+  readonly paths: readonly string[];
+  readonly packed: boolean;
+}
+
 const DEFAULT_TIMEOUT_MS = 30_000;
 
 /**
@@ -31,11 +44,13 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 export class StoreClient {
   readonly #clients: readonly ClickHouseClient[];
   readonly #urls: readonly string[];
+  readonly #readsFiles: boolean;
   /** The replica that answered last. */
   #current = 0;
 
   constructor(access: StoreAccess) {
     this.#urls = [access.url, ...(access.replicas ?? [])];
+    this.#readsFiles = access.readsFiles ?? false;
     this.#clients = this.#urls.map((url) =>
       createClient({
         url,
@@ -131,7 +146,7 @@ export class StoreClient {
   }
 
   /**
-   * One Native block as one INSERT. The same token must never carry other bytes: ClickHouse drops a token it has seen,
+   * One Native block as one INSERT. The same token must never carry other rows: ClickHouse drops a token it has seen,
    * which is what makes a retry safe.
    */
   async insertBlock(
@@ -139,20 +154,41 @@ export class StoreClient {
     columns: readonly string[],
     block: Uint8Array,
     token: string,
-    options: { readonly signal?: AbortSignal } = {},
+    options: InsertOptions = {},
   ): Promise<void> {
-    await this.#guard('any', async (client) => {
-      const { stream } = await client.exec({
-        ...(options.signal ? { abort_signal: options.signal } : {}),
-        query: `INSERT INTO ${table} (${columns.join(', ')}) SETTINGS async_insert = 0, insert_deduplication_token = '${token}', deduplicate_blocks_in_dependent_materialized_views = 1 FORMAT Native`,
-        values: Readable.from([block], { objectMode: false }),
+    await this.#guard('any', (client) =>
+      insertStream(
+        client,
+        insertHead(table, columns, token),
+        Readable.from([block], { objectMode: false }),
+        options,
+      ),
+    );
+  }
+
+  /**
+   * The Native blocks of several files as one INSERT under one token, which must never carry other rows. An engine on
+   * this host reads the files itself; a server is sent them, compressed as they lie.
+   */
+  async insertFiles(
+    table: string,
+    columns: readonly string[],
+    files: BlockFiles,
+    token: string,
+    options: InsertOptions = {},
+  ): Promise<void> {
+    const infile = this.#readsFiles ? infileOf(files) : undefined;
+    if (infile !== undefined) {
+      const query = insertHead(table, columns, token, infile);
+      await this.#guard('any', async (client) => {
+        await client.command({ query, ...(options.signal ? { abort_signal: options.signal } : {}) });
       });
-      stream.resume();
-      await new Promise<void>((resolve, reject) => {
-        stream.once('end', resolve);
-        stream.once('error', reject);
-      });
-    });
+      return;
+    }
+    const headers = files.packed ? { 'Content-Encoding': 'zstd' } : undefined;
+    await this.#guard('any', (client) =>
+      insertStream(client, insertHead(table, columns, token), streamOf(files.paths), options, headers),
+    );
   }
 
   async ping(): Promise<boolean> {

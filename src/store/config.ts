@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { sizeSetting } from '../base/settings.js';
+import { durationSetting, sizeSetting } from '../base/settings.js';
 
 /** Where history is kept; `{}` is the embedded engine. */
 export const storeConfig = z.strictObject({
@@ -24,6 +24,8 @@ export const storeConfig = z.strictObject({
   memoryLimit: sizeSetting.prefault('4GiB'),
   /** Records wait here while ClickHouse is away; beyond it the oldest go, counted. */
   spoolLimit: sizeSetting.prefault('8GiB'),
+  /** Records that have waited longer go too, counted: after a week a replica no longer knows what it was sent. */
+  spoolAge: durationSetting.prefault('7d'),
   /** Beyond so many octets on disk the oldest days of a table go, before their age does it. */
   retention: z
     .strictObject({

@@ -1,9 +1,12 @@
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { messageOf } from '../base/errors.js';
 import { storeError } from './errors.js';
+import { checksum, checksumOfFile, replaceFile, syncDirectory, writeWhole } from './spool-files.js';
+import { type FrameGroup, SpoolGroups } from './spool-groups.js';
+import { zstdCompress, zstdDecompress } from './zstd.js';
 
 /** What a frame says of itself. */
 export interface FrameHeader {
@@ -12,55 +15,67 @@ export interface FrameHeader {
   readonly rows: number;
   readonly packets: number;
   readonly octets: number;
-  /** Never used for other bytes. */
+  /** Never used for other rows. */
   readonly token: string;
 }
 
-export interface Frame {
-  readonly header: FrameHeader;
-  readonly block: Uint8Array;
+/** A header as it lies in the spool. */
+interface StoredHeader extends FrameHeader {
+  /** Of the block's file as it lies there, packed or not. */
+  readonly blockBytes: number;
+  readonly blockCrc: number;
+  readonly packed: boolean;
 }
 
+/** A frame in the spool, without its block. */
 export interface FrameFile {
+  /** Without suffix. */
   readonly name: string;
+  readonly header: FrameHeader;
+  /** On disk. */
   readonly bytes: number;
+  /** Whether the block's file is compressed. */
+  readonly packed: boolean;
+  /** Unix time, ms. */
+  readonly writtenMs: number;
+  /** Whether it may have been sent already, alone, under its own token. */
+  readonly alone: boolean;
 }
 
-/** Frames that are sent as one, and the token that they share. Written before the first attempt. */
-export interface FrameGroup {
-  readonly token: string;
-  readonly frames: readonly string[];
+/** What an earlier process left. */
+export interface LeftOver {
+  /** Oldest first; those of the groups included. */
+  readonly frames: readonly FrameFile[];
+  readonly groups: readonly (FrameGroup & { readonly name: string })[];
+  /** Names of frames whose header cannot be read any more. */
+  readonly damaged: readonly string[];
 }
 
-const MAGIC = 0x54474631; // "TGF1"
-const PREFIX_BYTES = 12;
-const CHECKSUM_PIECE = 4 << 20;
-const SUFFIX = '.frame';
-const GROUP = '.group';
-const DONE = '.done';
+const FRAME = '.frame';
+const ALONE = '.alone';
+const BLOCK = '.native';
+const PACKED = '.native.zst';
+const HEADER = /^TGF2 ([0-9a-f]{8})\n(\{.*\})\n$/;
 
-/** CRC-32 in pieces, with a turn of the event loop for others between them: a frame may have tens of megabytes. */
-async function checksum(bytes: Uint8Array, begin = 0): Promise<number> {
-  let crc = begin;
-  for (let at = 0; at < bytes.length; at += CHECKSUM_PIECE) {
-    if (at > 0) await turn();
-    crc = crc32(bytes.subarray(at, at + CHECKSUM_PIECE), crc);
-  }
-  return crc;
-}
+const headerText = (header: StoredHeader): Buffer => {
+  const json = JSON.stringify(header);
+  return Buffer.from(`TGF2 ${crc32(json).toString(16).padStart(8, '0')}\n${json}\n`, 'utf8');
+};
 
 /**
- * A directory of frames, one file each: magic, CRC-32 of all that follows, header length, header as JSON, block.
- * A file appears under its final name only when it is whole, so a reader never meets half a frame that was being
- * written; one that was damaged later is told by its CRC and set aside.
+ * A directory of frames, two files each: the Native block as ClickHouse reads it, and a header with the checksums of
+ * both. A frame exists from the moment its header appears under its final name, so a reader never meets half a frame
+ * that was being written; one that was damaged later is told by its CRC and set aside.
  */
 export class Spool {
   readonly directory: string;
+  readonly groups: SpoolGroups;
   readonly #fsync: boolean;
   #sequence = 0;
 
   constructor(directory: string, fsync: boolean) {
     this.directory = directory;
+    this.groups = new SpoolGroups(directory, fsync);
     this.#fsync = fsync;
   }
 
@@ -68,122 +83,146 @@ export class Spool {
     return join(this.directory, 'quarantine');
   }
 
-  /** Makes the directory, finishes what a crash cut off, and finds the frames that are left, oldest first. */
-  async open(): Promise<FrameFile[]> {
+  /** The block's file, as ClickHouse reads it: Native, or Native in zstd. */
+  blockPath(file: Pick<FrameFile, 'name' | 'packed'>): string {
+    return this.#path(file.name, file.packed ? PACKED : BLOCK);
+  }
+
+  /** Makes the directory, finishes what a crash cut off, and finds what is left. */
+  async open(): Promise<LeftOver> {
     await mkdir(this.quarantine, { recursive: true, mode: 0o700 });
-    for (const name of await readdir(this.directory)) {
-      if (name.endsWith('.new')) await this.remove(name);
-      if (name.endsWith(DONE)) await this.#removeAll((await this.#readGroup(name)).frames, name);
+    for await (const frames of this.groups.removals()) {
+      for (const name of frames) await this.remove(name);
     }
+    const found = await this.list();
+    const groups = await this.groups.all();
+    const wanted = new Set(found.frames.map((file) => this.blockPath(file)));
+    for (const name of await readdir(this.directory)) {
+      const path = join(this.directory, name);
+      const unfinished =
+        name.endsWith('.new') || ((name.endsWith(BLOCK) || name.endsWith(PACKED)) && !wanted.has(path));
+      // The block of a damaged header is set aside with it.
+      if (unfinished && !found.damaged.some((frame) => name.startsWith(`${frame}.`)))
+        await rm(path, { force: true });
+    }
+    return { ...found, groups };
+  }
+
+  /** The frames that are there now, oldest first. */
+  async list(): Promise<Pick<LeftOver, 'frames' | 'damaged'>> {
+    const frames: FrameFile[] = [];
+    const damaged: string[] = [];
     const names = await readdir(this.directory);
-    const left = names.filter((name) => name.endsWith(SUFFIX)).sort();
-    return Promise.all(
-      left.map(async (name) => ({ name, bytes: (await stat(join(this.directory, name))).size })),
-    );
+    for (const entry of names.filter((name) => name.endsWith(FRAME) || name.endsWith(ALONE)).sort()) {
+      const name = entry.slice(0, entry.lastIndexOf('.'));
+      const stored = await this.#header(join(this.directory, entry));
+      if (stored === undefined) damaged.push(name);
+      else frames.push(this.#file(name, stored, entry.endsWith(ALONE)));
+    }
+    return { frames, damaged };
   }
 
   /** Writes a frame; when it resolves the frame survives the process (with `fsync` also the host). */
   async write(header: FrameHeader, block: Uint8Array): Promise<FrameFile> {
-    const json = Buffer.from(JSON.stringify(header), 'utf8');
-    const prefix = Buffer.alloc(PREFIX_BYTES);
-    prefix.writeUInt32LE(MAGIC, 0);
-    prefix.writeUInt32LE(json.length, 8);
-    prefix.writeUInt32LE(await checksum(block, crc32(json, crc32(prefix.subarray(8)))), 4);
     this.#sequence += 1;
     // Time first, so that frames of successive processes sort in the order in which they were written.
-    const name = `${String(Date.now()).padStart(15, '0')}-${process.pid}-${String(this.#sequence).padStart(9, '0')}${SUFFIX}`;
-    const path = join(this.directory, name);
+    const name = `${String(Date.now()).padStart(15, '0')}-${process.pid}-${String(this.#sequence).padStart(9, '0')}`;
+    const stored: StoredHeader = {
+      ...header,
+      blockBytes: block.length,
+      blockCrc: await checksum(block, turn),
+      packed: false,
+    };
     try {
-      const file = await open(`${path}.new`, 'wx', 0o600);
-      try {
-        await file.writev([prefix, json, block]);
-        if (this.#fsync) await file.datasync();
-      } finally {
-        await file.close();
-      }
-      await rename(`${path}.new`, path);
-      if (this.#fsync) await this.#syncDirectory();
+      await writeWhole(this.#path(name, BLOCK), block, this.#fsync);
+      await replaceFile(this.#path(name, FRAME), headerText(stored), this.#fsync);
+      if (this.#fsync) await syncDirectory(this.directory);
     } catch (error) {
-      await rm(`${path}.new`, { force: true });
+      await rm(this.#path(name, BLOCK), { force: true });
       throw storeError(
         'TG_STORE_SPOOL_WRITE',
         { directory: this.directory, reason: messageOf(error) },
         error,
       );
     }
-    return { name, bytes: PREFIX_BYTES + json.length + block.length };
+    return this.#file(name, stored, false);
   }
 
-  /** The frame in a file, or the reason why it cannot be one. */
-  async read(name: string): Promise<Frame | { readonly damage: string }> {
-    let bytes: Buffer;
+  /** The reason why a frame is no longer what was written; `undefined` when it is. */
+  async damage(file: FrameFile): Promise<string | undefined> {
+    const stored = await this.#header(this.#path(file.name, file.alone ? ALONE : FRAME));
+    if (stored === undefined) return 'the header is gone or damaged';
     try {
-      bytes = await readFile(join(this.directory, name));
+      const { crc, bytes } = await checksumOfFile(this.blockPath(file));
+      if (bytes !== stored.blockBytes) return `the block has ${bytes} octets, not ${stored.blockBytes}`;
+      return crc === stored.blockCrc ? undefined : 'the checksum of the block does not match';
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { damage: 'the file is gone' };
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'the block is gone';
       throw error;
     }
-    if (bytes.length < PREFIX_BYTES || bytes.readUInt32LE(0) !== MAGIC) return { damage: 'not a frame' };
-    if ((await checksum(bytes.subarray(8))) !== bytes.readUInt32LE(4))
-      return { damage: 'checksum does not match' };
-    const headerEnd = PREFIX_BYTES + bytes.readUInt32LE(8);
-    const header = JSON.parse(bytes.toString('utf8', PREFIX_BYTES, headerEnd)) as FrameHeader;
-    return { header, block: bytes.subarray(headerEnd) };
   }
 
-  /** Makes the names in the directory survive a power cut, as `datasync` makes the data. */
-  async #syncDirectory(): Promise<void> {
-    const directory = await open(this.directory, 'r');
+  /** The block of a frame, unpacked. */
+  async block(file: FrameFile): Promise<Uint8Array> {
+    const bytes = await readFile(this.blockPath(file));
+    return file.packed ? zstdDecompress(bytes) : bytes;
+  }
+
+  /**
+   * Compresses a frame's block. At every moment the header names a block that is whole. A damaged one stays as it is,
+   * for the reader to find.
+   */
+  async pack(file: FrameFile): Promise<FrameFile> {
+    if (file.packed || (await this.damage(file)) !== undefined) return file;
+    const plain = this.blockPath(file);
+    const packed = await zstdCompress(await readFile(plain));
+    const target = this.blockPath({ ...file, packed: true });
+    const stored: StoredHeader = {
+      ...file.header,
+      blockBytes: packed.length,
+      blockCrc: await checksum(packed, turn),
+      packed: true,
+    };
     try {
-      await directory.sync();
-    } finally {
-      await directory.close();
+      await writeWhole(target, packed, this.#fsync);
+      await replaceFile(this.#path(file.name, file.alone ? ALONE : FRAME), headerText(stored), this.#fsync);
+    } catch (error) {
+      await rm(target, { force: true });
+      throw error;
     }
+    await rm(plain, { force: true });
+    return this.#file(file.name, stored, file.alone);
   }
 
-  /** Writes down that frames belong together; when it resolves that survives the process. Gives the group's name. */
-  async writeGroup(group: FrameGroup): Promise<string> {
-    const name = `${group.frames[0]!.slice(0, -SUFFIX.length)}${GROUP}`;
-    const path = join(this.directory, name);
-    await writeFile(`${path}.new`, JSON.stringify(group), { mode: 0o600, flush: this.#fsync });
-    await rename(`${path}.new`, path);
-    if (this.#fsync) await this.#syncDirectory();
-    return name;
+  /** Writes down that a frame is about to be sent under its own token. Needs no space on disk. */
+  async markAlone(file: FrameFile): Promise<FrameFile> {
+    if (file.alone) return file;
+    await rename(this.#path(file.name, FRAME), this.#path(file.name, ALONE));
+    if (this.#fsync) await syncDirectory(this.directory);
+    return { ...file, alone: true };
   }
 
-  /** Groups that an earlier process left and may have sent. */
-  async groups(): Promise<(FrameGroup & { readonly name: string })[]> {
-    const names = (await readdir(this.directory)).filter((name) => name.endsWith(GROUP)).sort();
-    return Promise.all(names.map(async (name) => ({ ...(await this.#readGroup(name)), name })));
-  }
-
-  async #readGroup(name: string): Promise<FrameGroup> {
-    return JSON.parse(await readFile(join(this.directory, name), 'utf8')) as FrameGroup;
+  /** Removes a frame; its header first, because a block without one is nothing. */
+  async remove(name: string): Promise<void> {
+    for (const suffix of [FRAME, ALONE, BLOCK, PACKED]) await rm(this.#path(name, suffix), { force: true });
   }
 
   /** Removes a group that is stored, frames and all; one step, however a crash cuts it. */
-  async removeGroup(name: string, frames: readonly string[]): Promise<void> {
-    const done = `${name.slice(0, -GROUP.length)}${DONE}`;
-    await rename(join(this.directory, name), join(this.directory, done));
-    await this.#removeAll(frames, done);
-  }
-
-  async #removeAll(frames: readonly string[], mark: string): Promise<void> {
-    for (const frame of frames) await this.remove(frame);
-    await this.remove(mark);
-  }
-
-  async remove(name: string): Promise<void> {
-    await rm(join(this.directory, name), { force: true });
+  async removeGroup(group: string, frames: readonly string[]): Promise<void> {
+    const done = await this.groups.beginRemoval(group);
+    for (const name of frames) await this.remove(name);
+    await this.groups.endRemoval(done);
   }
 
   /** Sets a frame aside, with the reason beside it, for a person to look at. */
   async setAside(name: string, reason: string): Promise<void> {
     await writeFile(join(this.quarantine, `${name}.reason`), `${reason}\n`, { mode: 0o600 });
-    try {
-      await rename(join(this.directory, name), join(this.quarantine, name));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    for (const suffix of [BLOCK, PACKED, FRAME, ALONE]) {
+      try {
+        await rename(this.#path(name, suffix), join(this.quarantine, `${name}${suffix}`));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      }
     }
   }
 
@@ -191,5 +230,28 @@ export class Spool {
   async setRowsAside(name: string, block: Uint8Array, reason: string): Promise<void> {
     await writeFile(join(this.quarantine, `${name}.native`), block, { mode: 0o600 });
     await writeFile(join(this.quarantine, `${name}.reason`), `${reason}\n`, { mode: 0o600 });
+  }
+
+  #path(name: string, suffix: string): string {
+    return join(this.directory, `${name}${suffix}`);
+  }
+
+  #file(name: string, stored: StoredHeader, alone: boolean): FrameFile {
+    const { blockBytes, blockCrc: _, packed, ...header } = stored;
+    const bytes = blockBytes + headerText(stored).length;
+    return { name, header, bytes, packed, alone, writtenMs: Number(name.slice(0, 15)) };
+  }
+
+  async #header(path: string): Promise<StoredHeader | undefined> {
+    let text: string;
+    try {
+      text = await readFile(path, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+    const [, crc, json] = HEADER.exec(text) ?? [];
+    if (json === undefined || Number.parseInt(crc!, 16) !== crc32(json)) return undefined;
+    return JSON.parse(json) as StoredHeader;
   }
 }

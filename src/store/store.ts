@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Component } from '../base/component.js';
 import type { Logger } from '../base/logger.js';
 import { type StoreAccess, StoreClient } from './client.js';
@@ -66,10 +66,16 @@ export class Store implements Component {
       logger,
     });
     this.writer = new BatchWriter({
-      spool: new Spool(join(dataDirectory, 'spool'), config.fsync),
-      client: { insertBlock: (...call) => this.#insertBlock(...call) },
+      spool: new Spool(resolve(dataDirectory, 'spool'), config.fsync),
+      client: {
+        insertBlock: (table, ...rest) =>
+          this.#insert((client) => client.insertBlock(localTable(table, config), ...rest)),
+        insertFiles: (table, ...rest) =>
+          this.#insert((client) => client.insertFiles(localTable(table, config), ...rest)),
+      },
       gateway,
       spoolLimitBytes: config.spoolLimit,
+      spoolAgeMs: config.spoolAge,
       logger,
     });
   }
@@ -146,7 +152,13 @@ export class Store implements Component {
   #access(): StoreAccess {
     const { url, replicas, user, password, database } = this.#options.config;
     return this.#engine
-      ? { url: this.#engine.url, user: 'tidegate', password: this.#engine.credentials.writer, database }
+      ? {
+          url: this.#engine.url,
+          user: 'tidegate',
+          password: this.#engine.credentials.writer,
+          database,
+          readsFiles: true,
+        }
       : { url: url!, replicas, user, password, database };
   }
 
@@ -171,11 +183,11 @@ export class Store implements Component {
     }
   }
 
-  async #insertBlock(...[table, ...rest]: Parameters<StoreClient['insertBlock']>): Promise<void> {
+  /** On a cluster into the shard's own table: a token is only known to the replicas of one shard. */
+  async #insert(work: (client: StoreClient) => Promise<void>): Promise<void> {
     if (!this.#ready) await this.#migrate();
     try {
-      // On a cluster into the shard's own table: a token is only known to the replicas of one shard.
-      await this.client.insertBlock(localTable(table, this.#options.config), ...rest);
+      await work(this.client);
     } catch (error) {
       // Somebody dropped a table or a column: make the schema whole before the next attempt.
       if (SCHEMA_LOST.has(clickhouseCode((error as Error).cause ?? error))) {

@@ -2,12 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Component } from '../base/component.js';
 import { messageOf, TidegateError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
-import type { LossCount } from '../capture/source.js';
-import type { StoreClient } from './client.js';
+import { FrameQueue, type Lane, type Shipment, type Waiting } from './frame-queue.js';
+import { Ledger, type WriterCounters } from './ledger.js';
 import { BLOCK_COLUMNS } from './native-block.js';
 import { NativeBlock } from './native-reader.js';
-import { halves, isPoison, NOTHING_REFUSED, type Refused, refusedOf } from './poison.js';
-import { gather, type Shipment, type Waiting } from './shipment.js';
+import { type FrameClient, Sender } from './sender.js';
 import type { FrameHeader, Spool } from './spool.js';
 
 /** One encoded batch on its way to ClickHouse. */
@@ -19,26 +18,13 @@ export interface FlowFrame {
   readonly octets: number;
 }
 
-export interface WriterCounters {
-  /** Of frames that this process appended. */
-  readonly spooledPackets: number;
-  readonly storedPackets: number;
-  readonly storedRecords: number;
-  /** Records of frames that an earlier process had left in the spool, stored by this one. */
-  readonly recoveredRecords: number;
-  readonly spoolBytes: number;
-  readonly spoolFrames: number;
-  /** Records that were spooled without fingerprint and histograms because the spool was more than half full. */
-  readonly thinnedRecords: number;
-  readonly reachable: boolean;
-  readonly lost: readonly LossCount[];
-}
-
 export interface WriterOptions {
   readonly spool: Spool;
-  readonly client: Pick<StoreClient, 'insertBlock'>;
+  readonly client: FrameClient;
   readonly gateway: string;
   readonly spoolLimitBytes: number;
+  /** Frames that have waited longer are given up; tables recognise what is sent twice for as long. */
+  readonly spoolAgeMs: number;
   readonly logger: Logger;
 }
 
@@ -54,67 +40,78 @@ const LUXURIES: ReadonlySet<string> = new Set([
 ]);
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 15_000;
-/** Shipments under way at once: while ClickHouse works on one, the next is on its way. */
-const SENDERS = 2;
+/** Shipments under way at once; with a backlog one sender takes the oldest frames, the other what has just come. */
+const SENDERS: readonly Lane[] = ['oldest', 'fresh'];
 const STOP_PATIENCE_MS = 5_000;
+const PACK_EVERY_MS = 500;
+/** A frame that waits so long while ClickHouse does not answer will wait longer. */
+const PACK_AFTER_MS = 2_000;
+const PACK_AGAIN_MS = 30_000;
+const PATIENCE_CHECK_MS = 100;
 
 /**
  * Write-ahead spool, then INSERT with a token of its own. A frame leaves the spool only after ClickHouse has
  * acknowledged it, and a frame that is sent twice is stored once, so neither a crash of ours nor one of the store
  * loses or doubles a record. Small frames travel together, under a token and in a company that are written down before
- * the first attempt and never change. What is given up when ClickHouse stays away, in this order, each step counted: from half
- * the limit on, new records lose their fingerprint and histograms; at the limit the oldest frame goes.
+ * the first attempt and never change. What happens when ClickHouse stays away, in this order, each step counted: the
+ * backlog is compressed (nothing is lost); from half the limit on, new records lose their fingerprint and histograms; at
+ * the limit the oldest frame goes; and so does one that is older than the age limit.
  */
 export class BatchWriter implements Component {
   readonly #options: WriterOptions;
-  readonly #queue: Waiting[] = [];
+  readonly #ledger = new Ledger();
+  readonly #queue = new FrameQueue();
+  readonly #sender: Sender;
   readonly #idle: (() => void)[] = [];
-  readonly #lost = new Map<string, { packets: number; octets: number }>();
   /** Shipments that were tried, or were left by an earlier process. */
   readonly #again: Shipment[] = [];
   readonly #inFlight = new Set<Shipment>();
+  /** Frames that are being compressed: 0 or 1. */
+  #packing = 0;
   /** Callers of drain: nothing lingers while there are any. */
   #drainers = 0;
   readonly #sleepers: (() => void)[] = [];
   #loops: Promise<void>[] = [];
   #stopping = new AbortController();
   #hangUp = new AbortController();
-  #spooledPackets = 0;
-  #storedPackets = 0;
-  #storedRecords = 0;
-  #recoveredRecords = 0;
-  #thinnedRecords = 0;
-  #spoolBytes = 0;
-  #reachable = true;
+  /** Since when ClickHouse takes nothing, of the monotonic clock. */
+  #unreachableMs: number | undefined;
   #sequence = 0;
   readonly #tokenBase: string;
 
   constructor(options: WriterOptions) {
     this.#options = options;
+    const { spool, client, logger } = options;
+    this.#sender = new Sender({ spool, client, logger, ledger: this.#ledger });
     this.#tokenBase = `${options.gateway.replace(/[^\w.-]/g, '_')}:${Date.now().toString(36)}-${process.pid}`;
   }
 
   async start(): Promise<void> {
     this.#stopping = new AbortController();
     this.#hangUp = new AbortController();
-    const left = new Map<string, Waiting>();
-    for (const file of await this.#options.spool.open()) {
-      left.set(file.name, { ...file, header: undefined, queuedMs: 0 });
-      this.#spoolBytes += file.bytes;
+    const { spool, logger } = this.#options;
+    const found = await spool.open();
+    for (const name of found.damaged) {
+      logger.error(
+        { code: 'TG_STORE_LOST', frame: name },
+        'the header of a frame is damaged, it is set aside',
+      );
+      await spool.setAside(name, 'the header is damaged');
     }
-    for (const { name, token, frames } of await this.#options.spool.groups()) {
-      const files = frames.flatMap((frame) => left.get(frame) ?? []);
+    const left = new Map<string, Waiting>();
+    for (const file of found.frames) {
+      left.set(file.name, { file, own: false, queuedMs: Number.NEGATIVE_INFINITY });
+      this.#ledger.spoolBytes += file.bytes;
+    }
+    for (const { name, token, frames } of found.groups) {
+      const members = frames.flatMap((frame) => left.get(frame) ?? []);
       for (const frame of frames) left.delete(frame);
-      this.#again.push({ files, group: name, token });
+      this.#again.push({ frames: members, group: name, token });
     }
     this.#queue.push(...left.values());
-    if (this.#frames > 0) {
-      this.#options.logger.info(
-        { frames: this.#frames },
-        'sending what an earlier process left in the spool',
-      );
-    }
-    this.#loops = Array.from({ length: SENDERS }, () => this.#send());
+    if (this.#frames > 0)
+      logger.info({ frames: this.#frames }, 'sending what an earlier process left in the spool');
+    this.#loops = [...SENDERS.map((lane) => this.#send(lane)), this.#pack()];
   }
 
   /** Ends the sending; what is still in the spool is sent by the next process. */
@@ -130,261 +127,196 @@ export class BatchWriter implements Component {
   /** Resolves when the frame is in the spool. @throws TG_STORE_SPOOL_WRITE */
   async append(frame: FlowFrame): Promise<void> {
     this.#sequence += 1;
-    let block = frame.block;
+    const token = `${this.#tokenBase}:${this.#sequence}`;
+    let { block } = frame;
     let columns = BLOCK_COLUMNS;
-    if (this.#spoolBytes > this.#options.spoolLimitBytes / 2) {
+    if (this.#ledger.spoolBytes > this.#options.spoolLimitBytes / 2) {
       ({ block, columns } = new NativeBlock(block).without(LUXURIES));
-      this.#thinnedRecords += frame.rows;
+      this.#ledger.thinnedRecords += frame.rows;
     }
-    const header: FrameHeader = {
-      table: frame.table,
-      columns,
-      rows: frame.rows,
-      packets: frame.packets,
-      octets: frame.octets,
-      token: `${this.#tokenBase}:${this.#sequence}`,
-    };
+    const { table, rows, packets, octets } = frame;
+    const header: FrameHeader = { table, columns, rows, packets, octets, token };
     await this.#makeRoom(block.length);
     const file = await this.#options.spool.write(header, block);
-    this.#queue.push({ ...file, header, queuedMs: performance.now() });
-    this.#spoolBytes += file.bytes;
-    this.#spooledPackets += frame.packets;
+    this.#queue.push({ file, own: true, queuedMs: performance.now() });
+    this.#ledger.spoolBytes += file.bytes;
+    this.#ledger.spooledPackets += packets;
     this.#wake();
   }
 
-  /** Resolves true when the spool is empty, false when `timeoutMs` went by before. */
-  async drain(timeoutMs: number): Promise<boolean> {
+  /**
+   * Resolves true when the spool is empty; false when `timeoutMs` went by before, or when ClickHouse took nothing for
+   * `patienceMs` of it.
+   */
+  async drain(timeoutMs: number, patienceMs = timeoutMs): Promise<boolean> {
     if (this.#frames === 0) return true;
-    const empty = new Promise<boolean>((resolve) => {
-      this.#idle.push(() => resolve(true));
-    });
-    const abort = new AbortController();
-    const late = sleep(timeoutMs, false, { signal: abort.signal }).catch(() => false);
+    const begin = performance.now();
     this.#drainers += 1;
     this.#wake();
-    const result = await Promise.race([empty, late]);
+    let check: NodeJS.Timeout | undefined;
+    const result = await new Promise<boolean>((resolve) => {
+      this.#idle.push(() => resolve(true));
+      check = setInterval(() => {
+        const now = performance.now();
+        const away = this.#unreachableMs === undefined ? 0 : now - Math.max(begin, this.#unreachableMs);
+        if (now - begin >= timeoutMs || away >= patienceMs) resolve(false);
+      }, PATIENCE_CHECK_MS);
+    });
+    clearInterval(check);
     this.#drainers -= 1;
-    abort.abort();
     return result;
   }
 
   counters(): WriterCounters {
-    return {
-      spooledPackets: this.#spooledPackets,
-      storedPackets: this.#storedPackets,
-      storedRecords: this.#storedRecords,
-      recoveredRecords: this.#recoveredRecords,
-      spoolBytes: this.#spoolBytes,
-      spoolFrames: this.#frames,
-      thinnedRecords: this.#thinnedRecords,
-      reachable: this.#reachable,
-      lost: [...this.#lost].map(([reason, count]) => ({ stage: 'store', reason, ...count })),
-    };
+    return this.#ledger.counters(this.#frames, this.#unreachableMs === undefined);
   }
 
   async #makeRoom(bytes: number): Promise<void> {
+    const { spool, spoolLimitBytes, spoolAgeMs } = this.#options;
     // Frames that are on the wire right now are not in the queue, and not to be given up.
-    while (this.#spoolBytes + bytes > this.#options.spoolLimitBytes && this.#queue.length > 0) {
-      const oldest = this.#queue.shift();
-      await this.#giveUp(oldest!, 'spool_full');
-      await this.#options.spool.remove(oldest!.name);
+    for (let oldest = this.#queue.oldest; oldest !== undefined; oldest = this.#queue.oldest) {
+      const full = this.#ledger.spoolBytes + bytes > spoolLimitBytes;
+      const old = Date.now() - oldest.file.writtenMs > spoolAgeMs;
+      if (!full && !old) return;
+      this.#queue.shift();
+      this.#sender.giveUp(oldest, old ? 'spool_age' : 'spool_full');
+      await spool.remove(oldest.file.name);
     }
   }
 
-  async #giveUp(file: Waiting, reason: string): Promise<void> {
-    let { header } = file;
-    if (header === undefined) {
-      const frame = await this.#options.spool.read(file.name);
-      header = 'header' in frame ? frame.header : undefined;
-    } else {
-      // Only packets that this process counted as seen can be lost in its balance.
-      this.#count(reason, header.packets, header.octets);
+  /** Gives up what was tried so long ago that ClickHouse may no longer know its token. */
+  async #expire(): Promise<void> {
+    const { spool, spoolAgeMs } = this.#options;
+    for (const shipment of [...this.#again]) {
+      const oldest = shipment.frames[0];
+      if (oldest === undefined || Date.now() - oldest.file.writtenMs <= spoolAgeMs) continue;
+      this.#again.splice(this.#again.indexOf(shipment), 1);
+      for (const frame of shipment.frames) this.#sender.giveUp(frame, 'spool_age');
+      const names = shipment.frames.map(({ file }) => file.name);
+      if (shipment.group === undefined) for (const name of names) await spool.remove(name);
+      else await spool.removeGroup(shipment.group, names);
     }
-    this.#spoolBytes -= file.bytes;
-    this.#options.logger.error(
-      { code: 'TG_STORE_LOST', reason, frame: file.name, packets: header?.packets, rows: header?.rows },
-      'a frame of flow records is lost and counted',
-    );
-  }
-
-  #count(reason: string, packets: number, octets: number): void {
-    const count = this.#lost.get(reason) ?? { packets: 0, octets: 0 };
-    this.#lost.set(reason, { packets: count.packets + packets, octets: count.octets + octets });
   }
 
   get #frames(): number {
-    const count = (all: Iterable<Shipment>): number => {
-      let frames = 0;
-      for (const { files } of all) frames += files.length;
-      return frames;
-    };
-    return this.#queue.length + count(this.#again) + count(this.#inFlight);
+    let frames = this.#queue.length + this.#packing;
+    for (const shipment of this.#again) frames += shipment.frames.length;
+    for (const shipment of this.#inFlight) frames += shipment.frames.length;
+    return frames;
   }
 
   #wake(): void {
     for (const wake of this.#sleepers.splice(0)) wake();
   }
 
-  /** What is to be sent next, or the ms until there may be something (`undefined`: when somebody appends). */
-  #next(): Shipment | number | undefined {
-    const again = this.#again.shift();
-    if (again !== undefined) return again;
-    if (this.#queue.length === 0) return undefined;
-    const found = gather(this.#queue, performance.now(), this.#drainers > 0);
-    return 'waitMs' in found ? found.waitMs : { files: this.#queue.splice(0, found.count) };
-  }
-
-  async #send(): Promise<void> {
+  /** Sends until stopped. A shipment that fails is tried again for ever, by whichever sender comes to it. */
+  async #send(lane: Lane): Promise<void> {
     const { signal } = this.#stopping;
     let retryMs = FIRST_RETRY_MS;
     while (!signal.aborted) {
-      const next = this.#next();
-      if (typeof next !== 'object') {
+      await this.#expire();
+      const next = this.#again.shift() ?? this.#queue.take(lane, performance.now(), this.#drainers > 0);
+      if (next === undefined || typeof next === 'number') {
         if (this.#frames === 0) for (const idle of this.#idle.splice(0)) idle();
-        await new Promise<void>((resolve) => {
-          const timer = next === undefined ? undefined : setTimeout(resolve, next);
-          this.#sleepers.push(() => {
-            clearTimeout(timer);
-            resolve();
-          });
-        });
+        await this.#sleep(next);
         continue;
       }
-      let shipment = next;
+      let shipment: Shipment = 'frames' in next ? next : { frames: [...next] };
       this.#inFlight.add(shipment);
       try {
-        if (shipment.files.length > 1 && shipment.group === undefined) {
-          const joined = await this.#join(shipment);
-          this.#inFlight.delete(shipment);
-          this.#inFlight.add(joined);
-          shipment = joined;
-        }
-        await this.#ship(shipment);
+        const ready = await this.#prepare(shipment);
         this.#inFlight.delete(shipment);
-        this.#reachable = true;
+        this.#inFlight.add(ready);
+        shipment = ready;
+        await this.#sender.ship(shipment, this.#hangUp.signal);
+        this.#unreachableMs = undefined;
         retryMs = FIRST_RETRY_MS;
       } catch (error) {
-        this.#inFlight.delete(shipment);
-        // Without a token of their own on disk (no room for it) the frames go alone.
-        if (shipment.files.length > 1 && shipment.group === undefined)
-          this.#again.push(...shipment.files.map((file) => ({ files: [file] })));
-        else this.#again.push(shipment);
-        if (this.#reachable && !signal.aborted) {
-          const code = error instanceof TidegateError ? error.code : 'TG_STORE_RETRY';
-          this.#options.logger.warn(
-            { code, reason: messageOf(error) },
-            'the store does not take records; they stay in the spool',
-          );
-        }
-        this.#reachable = false;
+        this.#putBack(shipment);
+        this.#failed(error, signal);
         await sleep(retryMs * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => {});
         retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
+      } finally {
+        this.#inFlight.delete(shipment);
       }
     }
   }
 
-  /** Gives frames that travel together a token, on disk before anything is sent. */
-  async #join(shipment: Shipment): Promise<Shipment> {
+  #putBack(shipment: Shipment): void {
+    this.#inFlight.delete(shipment);
+    // Without a token of their own on disk (no room for it) the frames go alone.
+    if (shipment.frames.length > 1 && shipment.group === undefined)
+      this.#again.push(...shipment.frames.map((frame) => ({ frames: [frame] })));
+    else this.#again.push(shipment);
+  }
+
+  #failed(error: unknown, signal: AbortSignal): void {
+    if (this.#unreachableMs === undefined && !signal.aborted) {
+      const code = error instanceof TidegateError ? error.code : 'TG_STORE_RETRY';
+      const hint = error instanceof TidegateError ? error.hint : undefined;
+      this.#options.logger.warn(
+        { code, reason: messageOf(error), hint },
+        'the store does not take records; they stay in the spool',
+      );
+    }
+    this.#unreachableMs ??= performance.now();
+  }
+
+  /** Until somebody appends, or for `ms`. */
+  #sleep(ms: number | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = ms === undefined ? undefined : setTimeout(resolve, ms);
+      this.#sleepers.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  /** Writes down, before anything is sent, under which token and in which company frames travel. */
+  async #prepare(shipment: Shipment): Promise<Shipment> {
+    const { spool } = this.#options;
+    const [first, ...others] = shipment.frames;
+    if (shipment.group !== undefined || first === undefined) return shipment;
+    if (others.length === 0) {
+      first.file = await spool.markAlone(first.file);
+      return shipment;
+    }
     this.#sequence += 1;
     const token = `${this.#tokenBase}:g${this.#sequence}`;
-    const frames = shipment.files.map((file) => file.name);
-    return { ...shipment, token, group: await this.#options.spool.writeGroup({ token, frames }) };
+    const frames = shipment.frames.map(({ file }) => file.name);
+    return { ...shipment, token, group: await spool.groups.write({ token, frames }) };
   }
 
-  async #ship({ files, group, token }: Shipment): Promise<void> {
-    const { spool } = this.#options;
-    const whole: { file: Waiting; header: FrameHeader; block: Uint8Array }[] = [];
-    for (const file of [...files]) {
-      const frame = await spool.read(file.name);
-      if ('damage' in frame) {
-        // Once, whatever becomes of the others.
-        files.splice(files.indexOf(file), 1);
-        await this.#giveUp(file, 'spool_damaged');
-        await spool.setAside(file.name, frame.damage);
-      } else {
-        whole.push({ file, ...frame });
+  /** Compresses the backlog while ClickHouse does not answer; when it does, processors have better to do. */
+  async #pack(): Promise<void> {
+    const { spool, logger } = this.#options;
+    const { signal } = this.#stopping;
+    const pause = (ms: number): Promise<void> => sleep(ms, undefined, { signal }).catch(() => {});
+    while (!signal.aborted) {
+      const away = this.#unreachableMs !== undefined;
+      const frame = away ? this.#queue.takeUnpacked(performance.now(), PACK_AFTER_MS) : undefined;
+      if (frame === undefined) {
+        await pause(PACK_EVERY_MS);
+        continue;
       }
-    }
-    const refused: Refused[] = [];
-    if (token !== undefined) refused.push(...(await this.#insertTogether(whole, token)));
-    else {
-      for (const { file, header, block } of whole)
-        refused.push(await this.#insert(file.name, header, block, header.rows));
-    }
-    const names = whole.map(({ file }) => file.name);
-    if (group === undefined) for (const name of names) await spool.remove(name);
-    else await spool.removeGroup(group, names);
-    for (const [i, { file, header }] of whole.entries()) this.#account(file, header, refused[i]!);
-  }
-
-  /** One INSERT of several frames; what was refused of each. Refused as a whole, they go one by one. */
-  async #insertTogether(
-    frames: readonly { file: Waiting; header: FrameHeader; block: Uint8Array }[],
-    token: string,
-  ): Promise<Refused[]> {
-    const first = frames[0];
-    if (first === undefined) return [];
-    try {
-      const { table, columns } = first.header;
-      const block = Buffer.concat(frames.map((frame) => frame.block));
-      const { signal } = this.#hangUp;
-      await this.#options.client.insertBlock(table, columns, block, token, { signal });
-      return frames.map(() => NOTHING_REFUSED);
-    } catch (error) {
-      if (!isPoison(error)) throw error;
-      const refused: Refused[] = [];
-      for (const [i, { file, header, block }] of frames.entries()) {
-        const own = { ...header, token: `${token}:${i}` };
-        refused.push(await this.#insert(file.name, own, block, header.rows));
+      this.#packing = 1;
+      let failed = false;
+      try {
+        const packed = await spool.pack(frame.file);
+        const saved = frame.file.bytes - packed.bytes;
+        this.#ledger.packedFrames += packed.packed ? 1 : 0;
+        this.#ledger.packedSavedBytes += saved;
+        this.#ledger.spoolBytes -= saved;
+        frame.file = packed;
+      } catch (error) {
+        failed = true;
+        logger.warn({ reason: messageOf(error), frame: frame.file.name }, 'a frame could not be compressed');
       }
-      return refused;
-    }
-  }
-
-  #account(file: Waiting, header: FrameHeader, refused: Refused): void {
-    this.#spoolBytes -= file.bytes;
-    if (file.header === undefined) {
-      this.#recoveredRecords += header.rows - refused.rows;
-      return;
-    }
-    this.#storedPackets += header.packets - refused.packets;
-    this.#storedRecords += header.rows - refused.rows;
-    if (refused.rows > 0) this.#count('refused', refused.packets, refused.octets);
-  }
-
-  /**
-   * Inserts a block. One that is refused for its content is halved until the rows at fault stand alone; those are set
-   * aside with the reason. Halves have tokens of their own, the same at every attempt.
-   */
-  async #insert(name: string, header: FrameHeader, block: Uint8Array, rows: number): Promise<Refused> {
-    try {
-      const { signal } = this.#hangUp;
-      await this.#options.client.insertBlock(header.table, header.columns, block, header.token, { signal });
-      return NOTHING_REFUSED;
-    } catch (error) {
-      if (!isPoison(error)) throw error;
-      const parts = rows > 1 ? halves(block) : undefined;
-      if (parts === undefined) {
-        await this.#options.spool.setRowsAside(
-          `${name}.${header.token.split(':').slice(3).join('')}`,
-          block,
-          messageOf(error),
-        );
-        this.#options.logger.error(
-          { code: 'TG_STORE_REFUSED', frame: name, rows, reason: messageOf(error) },
-          'records are refused for their content and set aside',
-        );
-        return refusedOf(header, block, rows);
-      }
-      const total = { rows: 0, packets: 0, octets: 0 };
-      for (const [suffix, part, partRows] of parts) {
-        const half = { ...header, token: `${header.token}:${suffix}` };
-        const refused = await this.#insert(name, half, part, partRows);
-        total.rows += refused.rows;
-        total.packets += refused.packets;
-        total.octets += refused.octets;
-      }
-      return total;
+      this.#queue.restore(frame);
+      this.#packing = 0;
+      this.#wake();
+      if (failed) await pause(PACK_AGAIN_MS);
     }
   }
 }

@@ -1,11 +1,20 @@
-import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { BatchWriter, Spool } from '../../src/store/index.js';
-import { BLOCK_COLUMNS, encodeFlowBlock } from '../../src/store/native-block.js';
+import { Spool } from '../../src/store/index.js';
 import type { FrameHeader } from '../../src/store/spool.js';
-import { links, logger, makeBatch } from './support.js';
+import { zstdCompress, zstdDecompress } from '../../src/store/zstd.js';
 
 const HEADER: FrameHeader = {
   table: 'flows',
@@ -16,6 +25,7 @@ const HEADER: FrameHeader = {
   token: 'g:1:1',
 };
 const BLOCK = Uint8Array.from({ length: 60 }, (_, i) => i * 4);
+const LONG = Uint8Array.from({ length: 300_000 }, (_, i) => i % 7);
 
 describe('the spool', () => {
   const directory = mkdtempSync(join(tmpdir(), 'tidegate-spool-'));
@@ -24,158 +34,118 @@ describe('the spool', () => {
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   test('gives a frame back as it was written', async () => {
-    const { name, bytes } = await spool.write(HEADER, BLOCK);
-    expect(readFileSync(join(directory, name)).length).toBe(bytes);
-    const frame = await spool.read(name);
-    expect(frame).toMatchObject({ header: HEADER });
-    expect('block' in frame && Buffer.from(frame.block).equals(BLOCK)).toBe(true);
-    await spool.remove(name);
+    const file = await spool.write(HEADER, BLOCK);
+    expect(file).toMatchObject({ header: HEADER, packed: false, alone: false });
+    expect((await spool.list()).frames).toEqual([file]);
+    expect(await spool.damage(file)).toBeUndefined();
+    expect(readFileSync(spool.blockPath(file)).equals(BLOCK)).toBe(true);
+    await spool.remove(file.name);
+    expect((await spool.open()).frames).toEqual([]);
   });
 
-  test('tells every cut and every changed octet of a frame', async () => {
-    const { name } = await spool.write(HEADER, BLOCK);
-    const path = join(directory, name);
-    const whole = readFileSync(path);
-    for (let length = 0; length < whole.length; length += 1) {
-      writeFileSync(path, whole.subarray(0, length));
-      expect(await spool.read(name), `${length} octets`).toHaveProperty('damage');
+  test('tells every cut and every changed octet of a frame, in its block and in its header', async () => {
+    const file = await spool.write(HEADER, BLOCK);
+    for (const path of [spool.blockPath(file), join(directory, `${file.name}.frame`)]) {
+      const whole = readFileSync(path);
+      for (let length = 0; length < whole.length; length += 1) {
+        writeFileSync(path, whole.subarray(0, length));
+        expect(await spool.damage(file), `${length} octets of ${path}`).toBeDefined();
+      }
+      for (let at = 0; at < whole.length; at += 1) {
+        const changed = Buffer.from(whole);
+        changed[at]! ^= 1 << (at % 8);
+        writeFileSync(path, changed);
+        expect(await spool.damage(file), `octet ${at} of ${path}`).toBeDefined();
+      }
+      writeFileSync(path, whole);
     }
-    for (let at = 0; at < whole.length; at += 1) {
-      const changed = Buffer.from(whole);
-      changed[at]! ^= 1 << (at % 8);
-      writeFileSync(path, changed);
-      expect(await spool.read(name), `octet ${at}`).toHaveProperty('damage');
-    }
-    await spool.remove(name);
-    expect(await spool.read(name)).toHaveProperty('damage');
+    expect(await spool.damage(file)).toBeUndefined();
+    await spool.remove(file.name);
+    expect(await spool.damage(file)).toBeDefined();
   });
 
-  test('a damaged frame is set aside and counted, the frames around it are sent', async () => {
-    const sent: string[] = [];
-    let away = true;
-    const writer = new BatchWriter({
-      spool,
-      gateway: 'g',
-      spoolLimitBytes: 1e9,
-      logger,
-      client: {
-        insertBlock: async (_table, _columns, _block, token) => {
-          if (away) throw new Error('away');
-          sent.push(token);
-        },
-      },
-    });
-    await writer.start();
-    const block = encodeFlowBlock(makeBatch(1), { gateway: 'g', links });
-    for (let i = 0; i < 3; i += 1)
-      await writer.append({ table: 'flows', block, rows: 1, packets: 10, octets: 100 });
-    const second = (await spool.open())[1]!;
-    writeFileSync(join(directory, second.name), 'no frame');
-    away = false;
-    expect(await writer.drain(10_000)).toBe(true);
-    await writer.stop();
-    expect(sent.length).toBeGreaterThan(0);
-    expect(writer.counters()).toMatchObject({
-      spooledPackets: 30,
-      storedPackets: 20,
-      spoolBytes: 0,
-      lost: [{ stage: 'store', reason: 'spool_damaged', packets: 10, octets: 100 }],
-    });
-    expect(readFileSync(join(spool.quarantine, second.name), 'utf8')).toBe('no frame');
+  test('a damaged header is found at the start, and set aside with its block', async () => {
+    const [good, bad] = [await spool.write(HEADER, BLOCK), await spool.write(HEADER, BLOCK)];
+    writeFileSync(join(directory, `${bad.name}.frame`), 'no header');
+    const left = await spool.open();
+    expect(left.frames.map(({ name }) => name)).toEqual([good.name]);
+    expect(left.damaged).toEqual([bad.name]);
+    await spool.setAside(bad.name, 'header');
+    expect(readdirSync(spool.quarantine).sort()).toEqual(
+      ['.frame', '.native', '.reason'].map((suffix) => bad.name + suffix),
+    );
+    await spool.remove(good.name);
   });
 
-  test('a spool that fills up gives up luxuries first, then the oldest frames, and counts both', async () => {
-    const block = encodeFlowBlock(makeBatch(50), { gateway: 'g', links });
-    const tokens = new Set<string>();
-    const widths = new Set<number>();
-    let away = true;
-    const writer = new BatchWriter({
-      spool,
-      gateway: 'g',
-      spoolLimitBytes: block.length * 6,
-      logger,
-      client: {
-        insertBlock: async (_table, columns, _bytes, token) => {
-          if (away) throw new Error('away');
-          expect(tokens.has(token)).toBe(false);
-          tokens.add(token);
-          widths.add(columns.length);
-        },
-      },
-    });
-    await writer.start();
-    for (let i = 0; i < 20; i += 1)
-      await writer.append({ table: 'flows', block, rows: 50, packets: 7, octets: 70 });
-    const full = writer.counters();
-    expect(full.spoolBytes).toBeLessThanOrEqual(block.length * 6);
-    away = false;
-    expect(await writer.drain(20_000)).toBe(true);
-    await writer.stop();
-    const { storedPackets, lost, thinnedRecords, spoolBytes } = writer.counters();
-    expect(spoolBytes).toBe(0);
-    expect(lost.map((loss) => loss.reason)).toEqual(['spool_full']);
-    expect(storedPackets + lost[0]!.packets).toBe(20 * 7);
-    expect(thinnedRecords).toBeGreaterThan(50 * 10);
-    expect([...widths].some((width) => width < BLOCK_COLUMNS.length && width > 50)).toBe(true);
+  test('a packed frame is smaller, holds the same block, and is read by the zstd of others', async () => {
+    const plain = await spool.markAlone(await spool.write(HEADER, LONG));
+    const packed = await spool.pack(plain);
+    expect(packed).toMatchObject({ header: HEADER, packed: true, alone: true });
+    expect(packed.bytes).toBeLessThan(plain.bytes / 10);
+    expect(await spool.damage(packed)).toBeUndefined();
+    expect(Buffer.from(await spool.block(packed)).equals(LONG)).toBe(true);
+    const other = execFileSync('zstd', ['-dc', spool.blockPath(packed)], { maxBuffer: 1e7 });
+    expect(crc32(other)).toBe(crc32(LONG));
+    expect((await spool.open()).frames).toEqual([packed]);
+    await spool.remove(packed.name);
   });
 
-  test('frames that were sent together are sent together again, octet for octet, also by the next process', async () => {
-    const own = new Spool(join(directory, 'together'), false);
-    const sent = new Map<string, Set<string>>();
-    const attempts: number[] = [];
-    let acknowledge = false;
-    const options = {
-      spool: own,
-      gateway: 'g',
-      spoolLimitBytes: 1e9,
-      logger,
-      client: {
-        insertBlock: async (
-          _table: string,
-          _columns: readonly string[],
-          bytes: Uint8Array,
-          token: string,
-        ) => {
-          sent.set(token, (sent.get(token) ?? new Set()).add(Buffer.from(bytes).toString('base64')));
-          attempts.push(bytes.length);
-          if (!acknowledge) throw new Error('no answer');
-        },
-      },
-    };
-    const first = new BatchWriter(options);
-    await first.start();
-    const block = encodeFlowBlock(makeBatch(2), { gateway: 'g', links });
-    for (let i = 0; i < 30; i += 1)
-      await first.append({ table: 'flows', block, rows: 2, packets: 1, octets: 1 });
-    expect(await first.drain(700)).toBe(false);
-    await first.stop();
-    expect(first.counters()).toMatchObject({ storedPackets: 0, spoolFrames: 30 });
-    expect(Math.max(...attempts)).toBeGreaterThan(block.length * 10);
+  test('a process that dies at any step of packing leaves one whole frame', async () => {
+    const whole = await spool.write(HEADER, LONG);
+    const [plainBlock, plainHeader] = [spool.blockPath(whole), join(directory, `${whole.name}.frame`)];
+    const [keepBlock, keepHeader] = [join(directory, 'kept-block'), join(directory, 'kept-header')];
+    copyFileSync(plainBlock, keepBlock);
+    copyFileSync(plainHeader, keepHeader);
+    // Before the new header: the packed block is there, the old header counts.
+    const packed = await spool.pack(whole);
+    copyFileSync(keepBlock, plainBlock);
+    const packedHeader = readFileSync(plainHeader);
+    copyFileSync(keepHeader, plainHeader);
+    let left = await spool.open();
+    expect(left.frames).toEqual([whole]);
+    expect(await spool.damage(whole)).toBeUndefined();
+    expect(readdirSync(directory)).not.toContain(`${whole.name}.native.zst`);
+    // After it: the plain block is still there, the new header counts.
+    await spool.pack(whole);
+    copyFileSync(keepBlock, plainBlock);
+    expect(readFileSync(plainHeader).equals(packedHeader)).toBe(true);
+    left = await spool.open();
+    expect(left.frames).toEqual([packed]);
+    expect(await spool.damage(packed)).toBeUndefined();
+    expect(readdirSync(directory)).not.toContain(`${whole.name}.native`);
+    for (const path of [keepBlock, keepHeader]) rmSync(path);
+    await spool.remove(whole.name);
+  });
 
-    const second = new BatchWriter(options);
-    await second.start();
-    acknowledge = true;
-    expect(await second.drain(20_000)).toBe(true);
-    await second.stop();
-    expect(second.counters()).toMatchObject({
-      recoveredRecords: 60,
-      spoolFrames: 0,
-      spoolBytes: 0,
-      lost: [],
-    });
-    for (const [token, contents] of sent) expect(contents.size, token).toBe(1);
-    expect(readdirSync(own.directory)).toEqual(['quarantine']);
+  test('zstd refuses what is not its own, and a size that cannot be true', async () => {
+    const packed = await zstdCompress(LONG);
+    await expect(zstdDecompress(packed.subarray(0, packed.length - 1))).rejects.toThrow();
+    await expect(zstdDecompress(BLOCK)).rejects.toThrow(/not a zstd frame/);
+    const huge = Buffer.from(packed);
+    huge.fill(0xff, 5, 9);
+    await expect(zstdDecompress(huge)).rejects.toThrow();
   });
 
   test('a group that was stored before the crash is not sent again', async () => {
     const own = new Spool(join(directory, 'done'), false);
     await own.open();
     const frames = [await own.write(HEADER, BLOCK), await own.write(HEADER, BLOCK)].map(({ name }) => name);
-    const group = await own.writeGroup({ token: 't', frames });
-    expect(await own.groups()).toEqual([{ name: group, token: 't', frames }]);
+    const group = await own.groups.write({ token: 't', frames });
+    expect((await own.open()).groups).toEqual([{ name: group, token: 't', frames }]);
     // What removeGroup does first; then the process is gone.
     renameSync(join(own.directory, group), join(own.directory, group.replace('.group', '.done')));
-    expect(await own.open()).toEqual([]);
-    expect(await own.groups()).toEqual([]);
+    expect(await own.open()).toEqual({ frames: [], groups: [], damaged: [] });
+    expect(readdirSync(own.directory)).toEqual(['quarantine']);
+  });
+
+  test('a damaged group is set aside and stops nothing', async () => {
+    const own = new Spool(join(directory, 'group'), false);
+    await own.open();
+    const frames = [(await own.write(HEADER, BLOCK)).name];
+    const group = await own.groups.write({ token: 't', frames });
+    writeFileSync(join(own.directory, group), '{"token"');
+    const left = await own.open();
+    expect([left.groups, left.frames.length]).toEqual([[], 1]);
+    expect(readdirSync(own.quarantine)).toEqual([group]);
   });
 });

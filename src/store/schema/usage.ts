@@ -2,22 +2,21 @@ import { FLOW_COLUMNS } from '../../flow/columns.js';
 import { columnType } from '../native-block.js';
 import type { RollupStatement, SchemaStatement, TableStatement } from './statement.js';
 
+/**
+ * Records are written once and mostly never read: the table's default, LZ4, compresses them for half the CPU time of ZSTD
+ * (docs/scale.md). Times differ little from row to row; compressed vectors are slower to search and hardly smaller.
+ */
 const CODECS: Readonly<Record<string, string>> = {
-  flowStartNanoseconds: ' CODEC(Delta, ZSTD(1))',
-  flowEndNanoseconds: ' CODEC(Delta, ZSTD(1))',
-  sourceIPv6Address: ' CODEC(ZSTD(1))',
-  destinationIPv6Address: ' CODEC(ZSTD(1))',
-  // Compressed vectors are slower to search and hardly smaller.
+  flowStartNanoseconds: ' CODEC(Delta, LZ4)',
+  flowEndNanoseconds: ' CODEC(Delta, LZ4)',
   fingerprint: ' CODEC(NONE)',
 };
 
-const codecOf = (name: string, type: string): string =>
-  CODECS[name] ??
-  (type === 'UInt64' ? ' CODEC(T64, ZSTD(1))' : type.startsWith('Array') ? ' CODEC(ZSTD(1))' : '');
+const codecOf = (name: string): string => CODECS[name] ?? '';
 
 const flowColumns = FLOW_COLUMNS.map(({ name, type, width, description }) => {
   const clickhouse = columnType(name, type, width);
-  return `  ${name} ${clickhouse} COMMENT '${description.replaceAll("'", "''")}'${codecOf(name, clickhouse)}`;
+  return `  ${name} ${clickhouse} COMMENT '${description.replaceAll("'", "''")}'${codecOf(name)}`;
 }).join(',\n');
 
 const flows: TableStatement = {
@@ -26,11 +25,11 @@ const flows: TableStatement = {
   columns: `  gateway LowCardinality(String) COMMENT 'the gateway that measured it',
   linkId LowCardinality(String) COMMENT 'the way out that the flow used',
   outbound UInt8 COMMENT '1 = the initiator is on the private side',
-  clockCorrectionNanoseconds Int64 COMMENT 'stored end minus measured end; not 0 when the clock could not be right' CODEC(ZSTD(1)),
-  octetsOut UInt64 COMMENT 'octets from the private side' CODEC(T64, ZSTD(1)),
-  octetsIn UInt64 COMMENT 'octets towards the private side' CODEC(T64, ZSTD(1)),
-  packetsOut UInt64 COMMENT 'packets from the private side' CODEC(T64, ZSTD(1)),
-  packetsIn UInt64 COMMENT 'packets towards the private side' CODEC(T64, ZSTD(1)),
+  clockCorrectionNanoseconds Int64 COMMENT 'stored end minus measured end; not 0 when the clock could not be right',
+  octetsOut UInt64 COMMENT 'octets from the private side',
+  octetsIn UInt64 COMMENT 'octets towards the private side',
+  packetsOut UInt64 COMMENT 'packets from the private side',
+  packetsIn UInt64 COMMENT 'packets towards the private side',
 ${flowColumns},
   INDEX sourceIndex sourceIPv6Address TYPE bloom_filter(0.001) GRANULARITY 4,
   INDEX destinationIndex destinationIPv6Address TYPE bloom_filter(0.001) GRANULARITY 4`,
@@ -38,7 +37,8 @@ ${flowColumns},
   layout: `PARTITION BY toDate(flowEndNanoseconds, 'UTC')
 ORDER BY (gateway, toStartOfFiveMinutes(toDateTime(flowEndNanoseconds, 'UTC')), workloadId, sourceIPv6Address, destinationIPv6Address)
 TTL toDateTime(flowEndNanoseconds, 'UTC') + INTERVAL 15 DAY`,
-  settings: ['ttl_only_drop_parts = 1'],
+  // A part of an INSERT is one file, not two for each of its columns; the merged ones are wide.
+  settings: ['ttl_only_drop_parts = 1', `min_bytes_for_wide_part = ${256 << 20}`],
   deduplicated: true,
 };
 
