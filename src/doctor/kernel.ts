@@ -2,7 +2,7 @@ import { closeSync, mkdirSync, openSync, readSync, rmdirSync } from 'node:fs';
 import { messageOf, TidegateError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { XdpSource } from '../capture/xdp.js';
-import { blocker, type Check, ok, warning } from './finding.js';
+import { blocker, type Check, info, ok, warning } from './finding.js';
 import { textOf } from './try.js';
 
 const BTF = '/sys/kernel/btf/vmlinux';
@@ -110,7 +110,7 @@ const memlock = async () => {
   return bytes >= 512 * 2 ** 20
     ? [ok(`RLIMIT_MEMLOCK is ${limit}`)]
     : [
-        warning(
+        info(
           `RLIMIT_MEMLOCK is ${limit} octets; kernels before 5.11 count maps against it`,
           'LimitMEMLOCK=infinity',
         ),

@@ -20,6 +20,12 @@ function existing(directory: string): string {
   return existsSync(directory) ? directory : existing(dirname(directory));
 }
 
+/** The outermost directory that would have to be made; nothing where all are there. */
+function firstMissing(directory: string): string | undefined {
+  if (existsSync(directory)) return undefined;
+  return firstMissing(dirname(directory)) ?? directory;
+}
+
 const disk = (config: GatewayConfig) => async () => {
   const { store, dataDirectory } = config;
   const at = existing(dataDirectory);
@@ -40,9 +46,11 @@ const disk = (config: GatewayConfig) => async () => {
 
 const lock = (config: GatewayConfig) => async () => {
   const directory = new DirectoryLock(join(config.dataDirectory, 'gateway.lock'));
+  const first = firstMissing(config.dataDirectory);
   try {
     directory.acquire();
     directory.release();
+    if (first !== undefined) rmSync(first, { recursive: true });
     return [ok(`${config.dataDirectory} is free`)];
   } catch (error) {
     const running = listDaemons().find((daemon) => daemon.dataDirectory === config.dataDirectory);
