@@ -43,7 +43,8 @@ function labSettings(topology: LabTopology, flags: LabFlags): Record<string, unk
     'cycle.every': '5s',
     'cycle.step': '1s',
     'cycle.seasons': [season],
-    'cycle.horizon': Math.max(10, Math.min(60, season / 2)),
+    // A plan is valid to the end of its horizon at most, and a person needs time to read it.
+    'cycle.horizon': Math.max(10, Math.min(120, 2 * season)),
     'cycle.history': 5 * season,
     // Two ways out, so that prices matter: a circuit with little room and cheap octets, and one with much of both.
     links: topology.interfaces.map((i) => ({

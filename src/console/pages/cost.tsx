@@ -67,7 +67,7 @@ function Days({ ledger }: { readonly ledger: Ledger }) {
   ];
   return (
     <div class="scroll">
-      <table>
+      <table class="numbers">
         <thead>
           <tr>
             {titles.map((title) => (
@@ -99,7 +99,7 @@ function Days({ ledger }: { readonly ledger: Ledger }) {
 function Bill({ month }: { readonly month: Month }) {
   return (
     <div class="scroll">
-      <table>
+      <table class="numbers">
         <thead>
           <tr>
             {['link', 'item', 'quantity', 'unit price', 'amount', 'why'].map((title) => (

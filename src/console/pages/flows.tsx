@@ -145,7 +145,7 @@ function Top({ flows, by }: { readonly flows: Flows; readonly by: string }) {
   const rows = [...flows.groups, ...(flows.others.octets > 0 ? [flows.others] : []), flows.total];
   return (
     <div class="scroll">
-      <table>
+      <table class="numbers">
         <caption class="muted">
           From <code>{flows.table}</code>, steps of {flows.stepMs / 1000} s
         </caption>

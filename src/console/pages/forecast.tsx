@@ -93,7 +93,7 @@ function One({ series: s }: { readonly series: ForecastSeries }) {
         {s.accuracy.length === 0 ? (
           <p class="muted">None yet: a forecast is judged when its horizon is over.</p>
         ) : (
-          <table>
+          <table class="numbers">
             <thead>
               <tr>
                 {['day', 'model', 'forecasts', 'mean error', 'of the mean', 'bias'].map((title) => (
@@ -189,7 +189,7 @@ function Paths({
 function Table({ forecasts }: { readonly forecasts: readonly Judged[] }) {
   return (
     <div class="scroll">
-      <table>
+      <table class="numbers">
         <thead>
           <tr>
             {['of', 'ahead', 'up to', 'status', 'by naive', 'P90', 'P99', 'made'].map((title) => (

@@ -36,7 +36,7 @@ export function HealthPage() {
             />
           </div>
         )}
-        <table>
+        <table class="numbers">
           <thead>
             <tr>
               {['stage', 'what it is', 'packets/s', 'passed', 'in it', 'lost'].map((title) => (
@@ -84,7 +84,7 @@ export function HealthPage() {
         }
       >
         <Waiting of={doctor} />
-        <table>
+        <table class="numbers">
           <tbody>
             {doctor.data?.findings.map((finding) => (
               <tr key={finding.id}>
@@ -102,7 +102,7 @@ export function HealthPage() {
           of={audit}
           {...(audit.data?.entries.length === 0 ? { empty: 'Nobody changed anything.' } : {})}
         />
-        <table>
+        <table class="numbers">
           <tbody>
             {audit.data?.entries.map((entry) => (
               <tr key={`${entry.timeMs} ${entry.words}`}>

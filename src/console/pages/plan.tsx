@@ -186,7 +186,7 @@ function Diff({ planId }: { readonly planId: string }) {
           <p class="muted">
             against {data.againstId.slice(0, 12)}: {usd(data.costUsd)}, {short(data.violationMinutes)} minutes
           </p>
-          <table>
+          <table class="numbers">
             <tbody>
               {data.changes.slice(0, 30).map((change) => (
                 <tr key={`${change.workloadId} ${change.linkId}`}>
@@ -241,7 +241,7 @@ function History() {
     <Card title="Plans" sql={plans.data?.sql ?? []} wide>
       <Waiting of={plans} />
       <div class="scroll">
-        <table>
+        <table class="numbers">
           <thead>
             <tr>
               {['plan', 'made', 'costs', 'doing nothing', 'minutes without room', 'state'].map((title) => (

@@ -11,7 +11,6 @@ export interface ChartSeries {
   readonly dashed?: boolean;
   /** Filled down to 0, or to the series of this index. */
   readonly fill?: 'zero' | number;
-  readonly hidden?: boolean;
 }
 
 interface ChartProps {
@@ -37,9 +36,10 @@ export function Chart({ xs, plain = false, series, show, height = 240, label, ma
   const scale = plain ? 1 : 1000;
   const data = [xs.map((x) => x / scale), ...series.map((s) => [...s.values])] as uPlot.AlignedData;
   const shape = JSON.stringify([
-    series.map((s) => [s.label, s.colour, s.fill, s.dashed, s.hidden]),
+    series.map((s) => [s.label, s.colour, s.fill, s.dashed]),
     height,
     plain,
+    xs.length < 3,
   ]);
   const mark = useRef(markX);
   mark.current = markX;
@@ -66,8 +66,8 @@ export function Chart({ xs, plain = false, series, show, height = 240, label, ma
           (s): uPlot.Series => ({
             label: s.label,
             stroke: s.colour,
-            width: s.hidden ? 0 : 1.5,
-            points: { show: false },
+            width: 1.5,
+            points: { show: xs.length < 3 },
             ...(s.dashed ? { dash: [5, 4] } : {}),
             ...(s.fill === 'zero' ? { fill: `${s.colour}40` } : {}),
             value: (_u, y) => (y === null || y === undefined ? '–' : show(y)),
