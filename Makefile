@@ -18,7 +18,7 @@ BIN := node_modules/.bin
 
 DEBIAN_PACKAGES := build-essential clang-19 clang-format-19 libbpf-dev libelf-dev zlib1g-dev libzstd-dev bpftool iproute2 ethtool iperf3 nftables pkg-config python3
 # Second implementations that the tests and benches compare with.
-TEST_PACKAGES := tshark softflowd nfdump iputils-ping libclang-rt-19-dev prometheus prometheus-node-exporter openssl clickhouse-server clickhouse-client zookeeper default-jre-headless
+TEST_PACKAGES := tshark softflowd nfdump iputils-ping libclang-rt-19-dev prometheus prometheus-node-exporter openssl clickhouse-server clickhouse-client zookeeper default-jre-headless chromium fonts-dejavu-core
 
 BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h bench/packet/*.c)
 NATIVE_SOURCES := $(wildcard native/src/*.cc native/src/*.h native/src/*.hpp)
