@@ -20,16 +20,18 @@ import {
 import { removeRuntimeFile, runDirectory, writeRuntimeFile } from './config/runtime-file.js';
 import type { GatewayConfig } from './config/schema.js';
 import { examine } from './doctor/index.js';
-import { FingerprintEncoder, WorkloadRegistry } from './fingerprint/index.js';
+import { type ModelInfo, WorkloadRegistry } from './fingerprint/index.js';
 import { ForecastPool } from './forecast/index.js';
 import { IpfixExporter } from './ipfix/index.js';
 import { PlanningCycle } from './pipeline/cycle.js';
 import { Ingest } from './pipeline/ingest.js';
 import type { IngestWorkerData } from './pipeline/ingest-worker.js';
 import { LinkPrices } from './pipeline/link-prices.js';
+import { ModelInUse } from './pipeline/model-in-use.js';
 import { PlanOperations } from './pipeline/plan-operations.js';
 import { nextChange } from './pipeline/plan-words.js';
 import { RateMeter } from './pipeline/rate-meter.js';
+import { relearnWorkloads } from './pipeline/relearn.js';
 import { balanceOf, type GatewayStatus, type WorkloadStatus } from './pipeline/status.js';
 import { WorkloadMemory } from './pipeline/workload-memory.js';
 import { Planner } from './plan/index.js';
@@ -56,6 +58,8 @@ const RATE_EVERY_MS = 1_000;
 const DRAIN_MS = 60_000;
 /** A store that takes nothing for so long is not waited for: what it lacks is in the spool. */
 const AWAY_MS = 5_000;
+/** One keeps up with some 250k records/s; a second takes over while the first encodes for the store, or dies. */
+const INGEST_THREADS = 2;
 
 /**
  * A gateway: the composition root, and the only file that knows all the rooms. `start` brings it up from the store
@@ -73,6 +77,7 @@ export class Gateway implements Component {
   readonly #api: ApiServer;
   readonly #rate = new RateMeter();
   #registry: WorkloadRegistry | undefined;
+  #model: ModelInUse | undefined;
   #memory: WorkloadMemory | undefined;
   #ingest: Ingest | undefined;
   #cycle: PlanningCycle | undefined;
@@ -126,6 +131,7 @@ export class Gateway implements Component {
       readerAccess: () => this.#store.endpoint(),
       writer: () => this.#store.client,
       workloads: () => this.#knownWorkloads(),
+      reloadModel: () => this.reloadModel(),
       plans: this.#operations,
       planNow: () => this.planNow(),
       doctor: () => examine(config, childLogger(logger, 'doctor')),
@@ -146,14 +152,20 @@ export class Gateway implements Component {
       await this.#up(this.#store);
       await this.#up(this.#forecasts);
       await this.#up(this.#planner);
-      const encoder = await FingerprintEncoder.load(config.fingerprint.model);
-      const registry = new WorkloadRegistry({ ...config.fingerprint, modelId: encoder.info.id });
+      this.#model = await ModelInUse.open({
+        configured: config.fingerprint.model,
+        dataDirectory: config.dataDirectory,
+        logger,
+      });
+      const registry = new WorkloadRegistry({
+        ...config.fingerprint,
+        modelId: this.#model.current.info.id,
+      });
       this.#registry = registry;
       this.#memory = new WorkloadMemory({
         client: this.#store.client,
         gateway: config.gateway,
         registry,
-        modelId: encoder.info.id,
         file: join(config.dataDirectory, 'workloads.json'),
         logger,
       });
@@ -161,7 +173,8 @@ export class Gateway implements Component {
       // The ingest needs the interfaces' numbers, which are known once the source is attached; batches that come
       // before are impossible because nothing has been handed over yet.
       await this.#up(this.#source);
-      this.#ingest = this.#makeIngest(registry, await this.#exportRecords());
+      this.#ingest = this.#makeIngest(registry, this.#model, await this.#exportRecords());
+      await this.#relearn();
       await this.#up(this.#ingest);
       // What a crash interrupted may have to be undone in the datapath.
       await this.#up(this.#operations);
@@ -272,6 +285,36 @@ export class Gateway implements Component {
     };
   }
 
+  /** Takes up a newly trained encoder. @throws TG_FINGERPRINT_MODEL_…; then the old one goes on */
+  async reloadModel(): Promise<ModelInfo> {
+    const model = this.#model;
+    if (model === undefined) throw new Error('no fingerprint model before the gateway has started');
+    const { info } = await model.reload();
+    this.#registry?.changeModel(info.id);
+    this.#options.logger.info({ modelId: info.id, trainedOn: info.trainedOn }, 'fingerprint model in use');
+    await this.#relearn();
+    return info;
+  }
+
+  /** Workloads that an earlier encoder knew get vectors of this one, from their stored records. */
+  async #relearn(): Promise<void> {
+    const { config, logger } = this.#options;
+    if (this.#registry === undefined || this.#model === undefined || this.#pool === undefined) return;
+    try {
+      const workloads = await relearnWorkloads({
+        client: this.#store.client,
+        gateway: config.gateway,
+        registry: this.#registry,
+        pool: this.#pool,
+        model: this.#model.current,
+        nowMs: Date.now(),
+      });
+      if (workloads > 0) logger.info({ workloads }, 'workloads encoded anew from stored records');
+    } catch (error) {
+      logger.warn({ reason: messageOf(error) }, 'workloads are encoded anew as their flows come');
+    }
+  }
+
   #knownWorkloads(): WorkloadRegistry {
     // The API starts after the registry stands.
     if (this.#registry === undefined) throw new Error('no workload registry before the gateway has started');
@@ -315,22 +358,26 @@ export class Gateway implements Component {
     return exporter;
   }
 
-  #makeIngest(registry: WorkloadRegistry, exporter: IpfixExporter | undefined): Ingest {
+  #makeIngest(
+    registry: WorkloadRegistry,
+    model: ModelInUse,
+    exporter: IpfixExporter | undefined,
+  ): Ingest {
     const { config, logger } = this.#options;
     const workerData: IngestWorkerData = {
-      ...(config.fingerprint.model === undefined ? {} : { modelPath: config.fingerprint.model }),
       block: { gateway: config.gateway, links: blockLinks(config, this.#source.interfaces()) },
     };
     this.#pool = new Piscina({
       filename: workerFile(import.meta.url, './pipeline/ingest-worker'),
       minThreads: 1,
-      maxThreads: 1,
+      maxThreads: INGEST_THREADS,
       idleTimeout: 600_000,
       workerData,
     });
     return new Ingest({
       source: this.#source,
       pool: this.#pool,
+      model: () => model.current,
       registry,
       writer: this.#store.writer,
       // What a collector does not take is counted by the exporter; storing never waits for it.

@@ -34,6 +34,7 @@ import { registerHealth } from './routes/health.js';
 import { registerLinks } from './routes/links.js';
 import { registerOverview } from './routes/overview.js';
 import { registerPlans } from './routes/plans.js';
+import { registerRecognition } from './routes/recognition.js';
 import { registerSql } from './routes/sql.js';
 import { registerWorkloads } from './routes/workloads.js';
 import type { Services } from './services.js';
@@ -181,6 +182,7 @@ export async function buildApp(
     registerLinks,
     registerFlows,
     registerWorkloads,
+    registerRecognition,
     registerFingerprints,
     registerForecasts,
     registerPlans,

@@ -1,6 +1,6 @@
 import type { ApplyReport, PlanPreview } from '../actuate/index.js';
 import type { Logger } from '../base/logger.js';
-import type { Workload } from '../fingerprint/index.js';
+import type { ModelInfo, Workload } from '../fingerprint/index.js';
 import type { GatewayStatus } from '../pipeline/status.js';
 import type { Plan } from '../plan/index.js';
 import type { PriceBook } from '../pricing/index.js';
@@ -26,6 +26,8 @@ export interface PlanOperations {
 
 /** What may be asked of and done to workloads. */
 export interface WorkloadOperations {
+  /** The encoder whose vectors are compared. */
+  readonly modelId: string;
   workloads(): readonly Workload[];
   workload(workloadId: number): Workload;
   resolve(workloadId: number): number;
@@ -72,6 +74,8 @@ export interface ApiDependencies {
   /** Writes the audit. */
   readonly writer: () => Pick<StoreClient, 'insertRows'>;
   readonly workloads: () => WorkloadOperations;
+  /** Takes up the gateway's model file again. @throws TG_FINGERPRINT_MODEL_…; then the old model stays */
+  readonly reloadModel: () => Promise<ModelInfo>;
   readonly plans: PlanOperations;
   /** Forecasts and plans now. */
   readonly planNow: () => Promise<void>;

@@ -1,5 +1,5 @@
 import { request } from 'node:http';
-import { defineErrors } from '../base/errors.js';
+import { defineErrors, TidegateError } from '../base/errors.js';
 import { type DaemonInfo, listDaemons } from '../config/runtime-file.js';
 
 export type { DaemonInfo } from '../config/runtime-file.js';
@@ -41,26 +41,53 @@ export async function requireDaemon(options: { gateway?: string | undefined } = 
   return info;
 }
 
-/** One GET on the gateway's own socket. */
-export function askDaemon<T>(info: DaemonInfo, path: string): Promise<T> {
+interface Refusal {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+const isRefusal = (answer: unknown): answer is Refusal =>
+  typeof answer === 'object' &&
+  answer !== null &&
+  'code' in answer &&
+  'message' in answer &&
+  'hint' in answer;
+
+/**
+ * One request on the gateway's own socket: a GET, or with a body a POST. What the API refuses is thrown as its own error.
+ * @throws TG_CLI_GATEWAY_ANSWER, and what the gateway says
+ */
+export function askDaemon<T>(info: DaemonInfo, path: string, body?: unknown): Promise<T> {
   return new Promise((resolve, reject) => {
     const call = request(
-      { socketPath: info.api.socket, path, method: 'GET', timeout: 10_000 },
+      {
+        socketPath: info.api.socket,
+        path,
+        method: body === undefined ? 'GET' : 'POST',
+        timeout: 60_000,
+        ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' } }),
+      },
       (response) => {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
         response.on('end', () => {
           const text = Buffer.concat(chunks).toString('utf8');
-          if (response.statusCode !== 200) {
+          let answer: unknown;
+          try {
+            answer = JSON.parse(text);
+          } catch {
+            answer = undefined;
+          }
+          if (response.statusCode === 200 && answer !== undefined) resolve(answer as T);
+          else if (isRefusal(answer)) reject(new TidegateError(answer.code, answer.message, answer.hint));
+          else
             reject(
               fail('TG_CLI_GATEWAY_ANSWER', {
                 gateway: info.gateway,
                 answer: `${response.statusCode} ${text}`,
               }),
             );
-          } else {
-            resolve(JSON.parse(text) as T);
-          }
         });
       },
     );
@@ -68,6 +95,6 @@ export function askDaemon<T>(info: DaemonInfo, path: string): Promise<T> {
       call.destroy(fail('TG_CLI_GATEWAY_ANSWER', { gateway: info.gateway, answer: 'nothing' })),
     );
     call.on('error', reject);
-    call.end();
+    call.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }

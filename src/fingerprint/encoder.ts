@@ -19,7 +19,8 @@ export const defaultModelPath = (): string => fileURLToPath(new URL('./model/def
 /** Where a gateway keeps the model that was trained on its own traffic. */
 export const adoptedModelPath = (dataDirectory: string): string => join(dataDirectory, 'fingerprint.onnx');
 
-async function readModelFile(path: string): Promise<Uint8Array> {
+/** A model file as it is, unread. @throws TG_FINGERPRINT_MODEL_MISSING, _SIZE */
+export async function readModelFile(path: string): Promise<Uint8Array> {
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path);

@@ -1,5 +1,5 @@
 export { type FingerprintConfig, fingerprintConfig } from './config.js';
-export { defaultModelPath, FingerprintEncoder } from './encoder.js';
+export { adoptedModelPath, defaultModelPath, FingerprintEncoder, readModelFile } from './encoder.js';
 export { extractFeatures } from './features/extract.js';
 export {
   FEATURE_VARIANTS,
@@ -19,3 +19,4 @@ export type {
   WorkloadEvent,
   WorkloadEventKind,
 } from './workloads/types.js';
+export { cosine } from './workloads/vectors.js';

@@ -5,16 +5,18 @@ import { type BlockOptions, encodeFlowBlock } from '../store/native-block.js';
 
 /** What every thread of the pool is started with. */
 export interface IngestWorkerData {
-  /** Absent = the model that ships with Tidegate. */
-  readonly modelPath?: string;
   readonly block: BlockOptions;
 }
 
 export interface FingerprintTask {
   readonly buffer: SharedArrayBuffer;
+  /** The model to encode with; a thread keeps the one that it used last. */
+  readonly model: { readonly id: string; readonly bytes: SharedArrayBuffer };
 }
 
 export interface FingerprintResult {
+  /** Which model made the vectors. */
+  readonly modelId: string;
   readonly endpoints: EndpointSummary[];
   /** Row → index into `endpoints`. */
   readonly endpointOfRow: Uint32Array;
@@ -29,14 +31,25 @@ export interface BlockTask {
 }
 
 const settings = workerData as IngestWorkerData;
-let encoder: Promise<FingerprintEncoder> | undefined;
+let encoder: { readonly id: string; readonly ready: Promise<FingerprintEncoder> } | undefined;
+
+/** This thread's encoder of a model. Another model's is released: tasks of a thread run one after the other. */
+async function encoderOf(model: FingerprintTask['model']): Promise<FingerprintEncoder> {
+  if (encoder?.id !== model.id) {
+    const old = encoder;
+    // A copy: onnxruntime does not take shared memory.
+    const bytes = new Uint8Array(model.bytes).slice();
+    encoder = { id: model.id, ready: FingerprintEncoder.fromBytes(bytes, model.id) };
+    await (await old?.ready)?.release();
+  }
+  return encoder.ready;
+}
 
 /** Fills the batch's `fingerprint` and `reconstructionError` columns and groups its rows by service endpoint. */
 export async function fingerprint(task: FingerprintTask): Promise<FingerprintResult> {
-  encoder ??= FingerprintEncoder.load(settings.modelPath);
   const batch = new FlowBatch(task.buffer);
-  await (await encoder).encode(batch);
-  return groupByEndpoint(batch);
+  await (await encoderOf(task.model)).encode(batch);
+  return { modelId: task.model.id, ...groupByEndpoint(batch) };
 }
 
 /** Writes the workload of each row's endpoint into the batch and encodes it as one ClickHouse Native block. */

@@ -23,6 +23,8 @@ export interface IngestDependencies {
   readonly source: FlowSource;
   /** A pool over `ingest-worker`. */
   readonly pool: Pick<Piscina, 'run'>;
+  /** The model to fingerprint with, as of now. */
+  readonly model: () => { readonly info: { readonly id: string }; readonly bytes: SharedArrayBuffer };
   readonly registry: { observe(endpoints: readonly EndpointSummary[], nowMs: number): Assignment[] };
   readonly writer: { append(frame: FlowFrame): Promise<void> };
   /** Told of each batch once workloads and fingerprints are in it; must be done with it when it returns. */
@@ -140,9 +142,7 @@ export class Ingest implements Component {
     const nowMs = (this.#dependencies.now ?? Date.now)();
     let assignment: Pick<BlockTask, 'endpointOfRow' | 'workloadIds' | 'scores'> = {};
     try {
-      const found = await this.#run<FingerprintResult>('fingerprint', {
-        buffer: batch.buffer,
-      } satisfies FingerprintTask);
+      const found = await this.#fingerprint(batch);
       const assigned = registry.observe(found.endpoints, nowMs);
       assignment = {
         endpointOfRow: found.endpointOfRow,
@@ -169,6 +169,19 @@ export class Ingest implements Component {
     });
     this.#writtenPackets += batch.packets;
     this.#writtenRecords += batch.rows;
+  }
+
+  /** Vectors of the model that is in use when they are done: the registry must not compare those of two models. */
+  async #fingerprint(batch: FlowBatch): Promise<FingerprintResult> {
+    const { model } = this.#dependencies;
+    for (;;) {
+      const { info, bytes } = model();
+      const found = await this.#run<FingerprintResult>('fingerprint', {
+        buffer: batch.buffer,
+        model: { id: info.id, bytes },
+      } satisfies FingerprintTask);
+      if (found.modelId === model().info.id) return found;
+    }
   }
 
   async #run<Result>(name: 'fingerprint' | 'block', task: FingerprintTask | BlockTask): Promise<Result> {

@@ -1,25 +1,29 @@
-import type { WorkloadRegistry } from '../fingerprint/index.js';
-import type { StoreClient } from '../store/index.js';
+import { cosine, type WorkloadRegistry } from '../fingerprint/index.js';
+import { type StoreClient, writeReferences } from '../store/index.js';
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 
-/** Writes workloads and their events into the store, and reads how busy each is. */
+/** A centre is written again when it has moved further than this from where it was written last (1 − cosine). */
+const MOVED = 0.005;
+
+/** Writes workloads, their vectors and their events into the store, and reads how busy each is. */
 export class WorkloadKeeper {
   readonly #client: StoreClient;
   readonly #gateway: string;
   readonly #registry: WorkloadRegistry;
-  readonly #modelId: string;
   readonly #kept = new Map<number, number>();
+  /** What the store has of each centre, and of which model. */
+  readonly #references = new Map<number, { readonly modelId: string; readonly vector: Float32Array }>();
 
-  constructor(client: StoreClient, gateway: string, registry: WorkloadRegistry, modelId: string) {
+  constructor(client: StoreClient, gateway: string, registry: WorkloadRegistry) {
     this.#client = client;
     this.#gateway = gateway;
     this.#registry = registry;
-    this.#modelId = modelId;
   }
 
   /** Keeps what changed since the last call. @returns workload → bit/s over the last seconds */
   async keep(nowMs: number): Promise<Map<number, number>> {
+    const { modelId } = this.#registry;
     const changed = this.#registry.workloads().filter((w) => this.#kept.get(w.workloadId) !== w.flows);
     await this.#client.insertRows(
       'workloads',
@@ -28,7 +32,7 @@ export class WorkloadKeeper {
         workloadId: w.workloadId,
         name: w.name,
         fingerprint: [...w.fingerprint],
-        modelId: this.#modelId,
+        modelId,
         firstSeen: iso(w.firstSeenMs),
         lastSeen: iso(w.lastSeenMs),
         flows: w.flows,
@@ -43,6 +47,7 @@ export class WorkloadKeeper {
       })),
     );
     for (const w of changed) this.#kept.set(w.workloadId, w.flows);
+    await this.#keepReferences(modelId, nowMs);
     const events = this.#registry.takeEvents();
     await this.#client.insertRows(
       'events',
@@ -61,5 +66,18 @@ export class WorkloadKeeper {
       { params: { gateway: this.#gateway } },
     );
     return new Map(rows.map((row) => [Number(row.workloadId), Number(row.bps)]));
+  }
+
+  /** So that others, and this gateway after a loss of its memory, find what resembles them. */
+  async #keepReferences(modelId: string, nowMs: number): Promise<void> {
+    const moved = this.#registry.workloads().filter(({ workloadId, fingerprint }) => {
+      if (!fingerprint.some((value) => value !== 0)) return false;
+      const kept = this.#references.get(workloadId);
+      return kept?.modelId !== modelId || 1 - cosine(kept.vector, fingerprint) > MOVED;
+    });
+    const references = moved.map(({ workloadId, fingerprint }) => ({ workloadId, modelId, fingerprint }));
+    await writeReferences(this.#client, this.#gateway, references, nowMs);
+    for (const { workloadId, fingerprint } of references)
+      this.#references.set(workloadId, { modelId, vector: fingerprint });
   }
 }

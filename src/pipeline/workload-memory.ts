@@ -9,7 +9,6 @@ export interface WorkloadMemoryOptions {
   readonly client: StoreClient;
   readonly gateway: string;
   readonly registry: WorkloadRegistry;
-  readonly modelId: string;
   /** The registry as JSON, for the next start. */
   readonly file: string;
   readonly logger: Logger;
@@ -23,7 +22,7 @@ export class WorkloadMemory {
 
   constructor(options: WorkloadMemoryOptions) {
     this.#options = options;
-    this.#keeper = new WorkloadKeeper(options.client, options.gateway, options.registry, options.modelId);
+    this.#keeper = new WorkloadKeeper(options.client, options.gateway, options.registry);
   }
 
   /** Workload → bit/s over the seconds before the last `keep`. */

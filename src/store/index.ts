@@ -4,6 +4,12 @@ export { asStoreError, clickhouseCode, storeError } from './errors.js';
 export { type FlowSampleOptions, readFlowSample } from './flow-reader.js';
 export type { WriterCounters } from './ledger.js';
 export { BLOCK_COLUMNS, type BlockOptions, encodeFlowBlock, type LinkOfInterface } from './native-block.js';
+export {
+  type ReferenceVector,
+  type SimilarWorkload,
+  similarWorkloads,
+  writeReferences,
+} from './reference-vectors.js';
 export { type DroppedPartition, Retention, type RetentionOptions } from './retention.js';
 export { MIGRATIONS } from './schema/index.js';
 export { Spool } from './spool.js';

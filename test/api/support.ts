@@ -168,6 +168,7 @@ export class ApiFixture {
       readerAccess: () => this.store.endpoint(),
       writer: () => this.store.client,
       workloads: () => this.registry,
+      reloadModel: async () => ({ id: 'm', schema: 'flow-2-port', trainedOn: 'nothing', seed: 1 }),
       plans: this.operations,
       planNow: async () => {},
       doctor: async () => [],

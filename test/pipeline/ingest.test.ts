@@ -44,7 +44,9 @@ const failing = (times: { fingerprint: number; block: number }) => ({
       times[name] -= 1;
       throw new Error('the worker died');
     }
-    return name === 'block' ? new Uint8Array(1) : { endpoints: [], endpointOfRow: new Uint32Array(1) };
+    return name === 'block'
+      ? new Uint8Array(1)
+      : { modelId: 'm', endpoints: [], endpointOfRow: new Uint32Array(1) };
   },
 });
 
@@ -54,6 +56,7 @@ async function through(times: { fingerprint: number; block: number }) {
   const ingest = new Ingest({
     source,
     pool: failing(times) as never,
+    model: () => ({ info: { id: 'm' }, bytes: new SharedArrayBuffer(1) }),
     registry: { observe: () => [] },
     writer: { append: async (frame) => void written.push(frame.packets) },
     logger,

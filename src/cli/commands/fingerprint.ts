@@ -17,7 +17,7 @@ import { adoptModel, trainInWorker } from '../../fingerprint/training/train.js';
 import type { TrainingSource, TrainingStage } from '../../fingerprint/training/train-model.js';
 import { readFlowSample, type StoreClient } from '../../store/index.js';
 import type { CliContext, OutputFormat } from '../context.js';
-import { findDaemon, requireDaemon } from '../daemon.js';
+import { askDaemon, findDaemon, requireDaemon } from '../daemon.js';
 import { outputOption } from '../options.js';
 import { renderTable, toJson } from '../output.js';
 import { withStore } from './query.js';
@@ -172,6 +172,8 @@ async function trainCommand(context: CliContext, flags: TrainFlags): Promise<voi
   line('');
   const adopted = report.better || flags.force;
   if (adopted) await adoptModel(target, model);
+  const live = adopted && daemon !== undefined && target === adoptedModelPath(daemon.dataDirectory);
+  if (live) await askDaemon(daemon, '/api/fingerprints/model/reload', {});
   const { knn1, current: before } = report.heldBack;
   if (flags.output === 'json') {
     context.stdout.write(`${toJson({ ...report, adopted, path: adopted ? target : null })}\n`);
@@ -183,7 +185,9 @@ async function trainCommand(context: CliContext, flags: TrainFlags): Promise<voi
     `${report.flows} flows, ${report.labelled} labelled, ${report.classes} classes; ${report.heldBack.captures} captures held back\n` +
       `new model ${report.model.id}: ${score(knn1)}\n` +
       `model in use: ${before ? score(before) : 'none'}\n` +
-      (adopted ? `adopted as ${target}\n` : 'not better, so not adopted; the old model stays\n'),
+      (adopted
+        ? `adopted as ${target}${live ? `, in use at ${daemon.gateway}` : ''}\n`
+        : 'not better, so not adopted; the old model stays\n'),
   );
 }
 

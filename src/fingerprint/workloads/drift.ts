@@ -10,8 +10,10 @@ export interface DriftState {
   errorFast: number;
   distanceSlow: number;
   distanceFast: number;
-  /** Flows behind the averages. */
+  /** Flows behind the histograms. */
   flows: number;
+  /** Flows behind the averages of error and distance: those that the present encoder saw. */
+  judged: number;
   /** A change was reported and has not yet become the new normal. */
   alarmed: boolean;
 }
@@ -35,6 +37,7 @@ export const newDrift = (bins: number): DriftState => ({
   distanceSlow: 0,
   distanceFast: 0,
   flows: 0,
+  judged: 0,
   alarmed: false,
 });
 
@@ -69,13 +72,14 @@ export function observeDrift(
     state.slow[i] = state.slow[i]! * slowKeep + sizes[i]! * perPacket;
   }
   // The first averages are plain means: an average that starts at 0 would look like a change.
-  const fastWeight = Math.max(1 - fastKeep, flows / (state.flows + flows));
-  const slowWeight = Math.max(1 - slowKeep, flows / (state.flows + flows));
+  const fastWeight = Math.max(1 - fastKeep, flows / (state.judged + flows));
+  const slowWeight = Math.max(1 - slowKeep, flows / (state.judged + flows));
   state.errorFast = step(state.errorFast, error, fastWeight);
   state.errorSlow = step(state.errorSlow, error, slowWeight);
   state.distanceFast = step(state.distanceFast, distance, fastWeight);
   state.distanceSlow = step(state.distanceSlow, distance, slowWeight);
   state.flows += flows;
+  state.judged += flows;
 
   const sizeDrift = populationStability(state.slow, state.fast);
   const errorRatio = state.errorSlow > 0 ? state.errorFast / state.errorSlow : 1;

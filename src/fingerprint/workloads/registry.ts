@@ -9,6 +9,8 @@ import { cosine } from './vectors.js';
 import {
   absorb,
   describe,
+  forgetVectors,
+  hasVector,
   mergeInto,
   newWorkload,
   serviceKey,
@@ -50,11 +52,13 @@ export class WorkloadRegistry {
   readonly #endpoints = new Map<string, EndpointState>();
   readonly #aliases = new Map<number, number>();
   #events: WorkloadEvent[] = [];
+  #modelId: string;
   #nextId = 1;
   #lastMergeMs = 0;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
+    this.#modelId = options.modelId;
     this.#rules = new WorkloadRules(options.rules);
   }
 
@@ -137,6 +141,43 @@ export class WorkloadRegistry {
     return describe(workload);
   }
 
+  /** Id of the encoder whose vectors are kept here. */
+  get modelId(): string {
+    return this.#modelId;
+  }
+
+  /** From now on vectors are another encoder's: those of the old one go, ids, names, members and totals stay. */
+  changeModel(modelId: string): void {
+    if (modelId === this.#modelId) return;
+    this.#modelId = modelId;
+    for (const state of this.#workloads.values()) forgetVectors(state);
+  }
+
+  /** Workloads that are known but have no vector yet, because the encoder changed. */
+  withoutVector(): number[] {
+    return [...this.#workloads.values()]
+      .filter((state) => state.flows > 0 && !hasVector(state))
+      .map((state) => state.id);
+  }
+
+  /**
+   * Gives workloads vectors again after the encoder changed, from records of theirs that were encoded anew.
+   * @param sums workload → sum of fingerprints of `modelId`; ids that were merged away count for where they went
+   * @returns workloads that got one
+   */
+  relearn(modelId: string, sums: ReadonlyMap<number, Float32Array>): number {
+    if (modelId !== this.#modelId) return 0;
+    const lacking = new Set(this.withoutVector());
+    const learnt = new Set<number>();
+    for (const [id, sum] of sums) {
+      const state = this.#workloads.get(this.resolve(id));
+      if (state === undefined || !lacking.has(state.id)) continue;
+      for (let i = 0; i < sum.length; i += 1) state.sum[i]! += sum[i]!;
+      learnt.add(state.id);
+    }
+    return learnt.size;
+  }
+
   /** Events since the last call. */
   takeEvents(): WorkloadEvent[] {
     const events = this.#events;
@@ -146,7 +187,7 @@ export class WorkloadRegistry {
 
   snapshot(): RegistrySnapshot {
     return writeSnapshot({
-      modelId: this.#options.modelId,
+      modelId: this.#modelId,
       nextId: this.#nextId,
       workloads: this.#workloads,
       endpoints: this.#endpoints,
@@ -159,7 +200,7 @@ export class WorkloadRegistry {
    * learn new ones from their endpoints' next flows. @throws TG_FINGERPRINT_SNAPSHOT
    */
   restore(snapshot: unknown): void {
-    const state = readSnapshot(snapshot, this.#options.modelId);
+    const state = readSnapshot(snapshot, this.#modelId);
     this.#workloads.clear();
     this.#endpoints.clear();
     this.#aliases.clear();
@@ -190,7 +231,8 @@ export class WorkloadRegistry {
       this.#endpoints.set(endpoint.key, known);
       known.lastMs = nowMs;
       const state = this.#workloads.get(known.workloadId)!;
-      const score = state.flows > 0 ? similarityTo(state, endpoint.pooled) : 1;
+      // Without a vector, as after a change of the encoder, there is nothing to be far from.
+      const score = hasVector(state) ? similarityTo(state, endpoint.pooled) : 1;
       this.#learn(state, endpoint, score, nowMs);
       return { workloadId: state.id, score, isNew: false };
     }
@@ -199,7 +241,7 @@ export class WorkloadRegistry {
     const nearest = ruled === undefined ? this.#nearestFor(endpoint, service) : this.#named(ruled);
     const state = nearest?.state ?? this.#found(nowMs);
     const isNew = nearest === undefined;
-    const score = isNew ? 1 : similarityTo(state, endpoint.pooled);
+    const score = hasVector(state) ? similarityTo(state, endpoint.pooled) : 1;
     if (ruled !== undefined && isNew) {
       state.name = ruled;
       state.namedBy = 'rule';

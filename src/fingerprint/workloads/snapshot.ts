@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { messageOf } from '../../base/errors.js';
 import { FINGERPRINT_DIMENSIONS } from '../../flow/columns.js';
 import { fail } from '../errors.js';
-import { SIZE_HISTOGRAM_BINS, type WorkloadState } from './workload-state.js';
+import { forgetVectors, SIZE_HISTOGRAM_BINS, type WorkloadState } from './workload-state.js';
 
 const VERSION = 1;
 const floats = (length: number) => z.array(z.number()).length(length);
@@ -36,6 +36,7 @@ const snapshotSchema = z.object({
         distanceSlow: z.number(),
         distanceFast: z.number(),
         flows: z.number(),
+        judged: z.number().default(0),
         alarmed: z.boolean(),
       }),
     }),
@@ -82,18 +83,18 @@ export function readSnapshot(snapshot: unknown, modelId: string): RegistryConten
   const parsed = snapshotSchema.safeParse(snapshot);
   if (!parsed.success) throw fail('TG_FINGERPRINT_SNAPSHOT', { reason: z.prettifyError(parsed.error) });
   const { data } = parsed;
-  const sameModel = data.modelId === modelId;
   const workloads = new Map(
     data.workloads.map((w): [number, WorkloadState] => [
       w.id,
       {
         ...w,
-        sum: sameModel ? Float32Array.from(w.sum) : new Float32Array(FINGERPRINT_DIMENSIONS),
+        sum: Float32Array.from(w.sum),
         services: new Map(w.services),
         drift: { ...w.drift, slow: Float32Array.from(w.drift.slow), fast: Float32Array.from(w.drift.fast) },
       },
     ]),
   );
+  if (data.modelId !== modelId) for (const workload of workloads.values()) forgetVectors(workload);
   const endpoints = new Map<string, EndpointRecord>();
   for (const { key, ...record } of data.endpoints) {
     if (!workloads.has(record.workloadId))

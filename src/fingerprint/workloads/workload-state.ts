@@ -88,6 +88,16 @@ export function mergeInto(into: WorkloadState, from: WorkloadState): void {
   }
 }
 
+/** Whether the workload has a centre under the encoder in use. */
+export const hasVector = (workload: WorkloadState): boolean => workload.sum.some((value) => value !== 0);
+
+/** Drops what an earlier encoder said: the centre, its errors and distances. Packet sizes are no encoder's. */
+export function forgetVectors(workload: WorkloadState): void {
+  workload.sum.fill(0);
+  const { slow, fast, flows } = workload.drift;
+  workload.drift = { ...newDrift(SIZE_HISTOGRAM_BINS), slow, fast, flows };
+}
+
 /** Similarity of an endpoint's mean vector to the workload's centre. */
 export const similarityTo = (workload: WorkloadState, vector: ArrayLike<number>): number =>
   cosine(workload.sum, vector, FINGERPRINT_DIMENSIONS);
