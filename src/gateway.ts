@@ -358,11 +358,7 @@ export class Gateway implements Component {
     return exporter;
   }
 
-  #makeIngest(
-    registry: WorkloadRegistry,
-    model: ModelInUse,
-    exporter: IpfixExporter | undefined,
-  ): Ingest {
+  #makeIngest(registry: WorkloadRegistry, model: ModelInUse, exporter: IpfixExporter | undefined): Ingest {
     const { config, logger } = this.#options;
     const workerData: IngestWorkerData = {
       block: { gateway: config.gateway, links: blockLinks(config, this.#source.interfaces()) },
