@@ -17,6 +17,7 @@ import {
   linkOf,
   watchedInterfaces,
 } from './config/parts.js';
+import { type ConfigChanges, configChanges, withReloaded } from './config/reload.js';
 import { removeRuntimeFile, runDirectory, writeRuntimeFile } from './config/runtime-file.js';
 import type { GatewayConfig } from './config/schema.js';
 import { examine } from './doctor/index.js';
@@ -37,6 +38,7 @@ import { WorkloadMemory } from './pipeline/workload-memory.js';
 import { Planner } from './plan/index.js';
 import { PriceBook } from './pricing/index.js';
 import { Store } from './store/index.js';
+import { setLogLevel } from './telemetry/log.js';
 import { PrometheusClient, UsageCollector } from './usage/index.js';
 
 const fail = defineErrors({
@@ -74,7 +76,9 @@ export class Gateway implements Component {
   readonly #planner: Planner;
   readonly #prices: PriceBook;
   readonly #operations: PlanOperations;
-  readonly #api: ApiServer;
+  #api: ApiServer;
+  /** What is in force: the start's configuration with what was reloaded since. */
+  #config: GatewayConfig;
   readonly #rate = new RateMeter();
   #registry: WorkloadRegistry | undefined;
   #model: ModelInUse | undefined;
@@ -91,6 +95,7 @@ export class Gateway implements Component {
     const named = watchedInterfaces(config);
     if (named.length === 0) throw fail('TG_GATEWAY_NO_INTERFACE');
     this.#options = options;
+    this.#config = config;
     this.#prices = PriceBook.load(config.plan.priceBook);
     for (const link of config.links) this.#prices.tariff(link.tariff);
     this.#store = new Store({
@@ -115,29 +120,7 @@ export class Gateway implements Component {
       steering: () => this.#source.steering,
       logger: childLogger(logger, 'actuate'),
     });
-    this.#api = new ApiServer({
-      gateway: config.gateway,
-      config: config.api,
-      socket: this.#socket,
-      logger: childLogger(logger, 'api'),
-      status: () => this.status(),
-      notReady: () => (this.#store.ready ? {} : { store: 'ClickHouse does not answer' }),
-      links: config.links.map(({ capacity, netns: _netns, nextHopIPv4: _v4, nextHopIPv6: _v6, ...link }) => ({
-        ...link,
-        capacityBps: capacity,
-      })),
-      prices: this.#prices,
-      reader: () => this.#store.reader,
-      readerAccess: () => this.#store.endpoint(),
-      writer: () => this.#store.client,
-      workloads: () => this.#knownWorkloads(),
-      reloadModel: () => this.reloadModel(),
-      plans: this.#operations,
-      planNow: () => this.planNow(),
-      doctor: () => examine(config, childLogger(logger, 'doctor')),
-      sizeEdges: config.capture.sizeEdges,
-      ...consoleDirectory(),
-    });
+    this.#api = this.#makeApi(config);
   }
 
   get #socket(): string {
@@ -188,6 +171,13 @@ export class Gateway implements Component {
     }
     this.#timer = setInterval(() => void this.#keep(), KEEP_EVERY_MS);
     this.#sampler = setInterval(() => this.#sampleRate(), RATE_EVERY_MS);
+    this.#announce();
+    logger.info({ gateway: config.gateway, mode: this.#options.mode }, 'gateway running');
+  }
+
+  /** Tells other processes of this user where the gateway is. */
+  #announce(): void {
+    const { config } = this.#options;
     writeRuntimeFile({
       gateway: config.gateway,
       pid: process.pid,
@@ -196,7 +186,57 @@ export class Gateway implements Component {
       store: this.#store.endpoint(),
       api: { socket: this.#socket, urls: this.#api.addresses },
     });
-    logger.info({ gateway: config.gateway, mode: this.#options.mode }, 'gateway running');
+  }
+
+  #makeApi(config: GatewayConfig): ApiServer {
+    const { logger } = this.#options;
+    return new ApiServer({
+      gateway: config.gateway,
+      config: config.api,
+      socket: this.#socket,
+      logger: childLogger(logger, 'api'),
+      status: () => this.status(),
+      notReady: () => (this.#store.ready ? {} : { store: 'ClickHouse does not answer' }),
+      links: config.links.map(({ capacity, netns: _netns, nextHopIPv4: _v4, nextHopIPv6: _v6, ...link }) => ({
+        ...link,
+        capacityBps: capacity,
+      })),
+      prices: this.#prices,
+      reader: () => this.#store.reader,
+      readerAccess: () => this.#store.endpoint(),
+      writer: () => this.#store.client,
+      workloads: () => this.#knownWorkloads(),
+      reloadModel: () => this.reloadModel(),
+      plans: this.#operations,
+      planNow: () => this.planNow(),
+      doctor: () => examine(config, childLogger(logger, 'doctor')),
+      sizeEdges: config.capture.sizeEdges,
+      ...consoleDirectory(),
+    });
+  }
+
+  /**
+   * Takes over what can be changed while packets flow: the log level, the API, planning. Metering, recognition and the
+   * store are not touched. Resolves with what stays as it was until a restart. @throws TG_API_EXPOSED, nothing changed
+   */
+  async reload(next: GatewayConfig): Promise<ConfigChanges> {
+    const changes = configChanges(this.#config, next);
+    const config = withReloaded(this.#config, next);
+    const touched = (section: string): boolean => changes.reloadable.some((path) => path.startsWith(section));
+    const api = touched('api') ? this.#makeApi(config) : undefined;
+    this.#config = config;
+    if (touched('logLevel')) setLogLevel(this.#options.logger, config.logLevel);
+    if (touched('cycle') || touched('plan')) {
+      this.#cycle?.reconfigure(cycleSettings(config, this.#prices.instance(config.plan.instance)));
+    }
+    if (api !== undefined) {
+      await this.#api.stop();
+      this.#started.splice(this.#started.indexOf(this.#api), 1);
+      this.#api = api;
+      await this.#up(api);
+      this.#announce();
+    }
+    return changes;
   }
 
   /** Everything that was seen is in the store, or counted, when this resolves. */

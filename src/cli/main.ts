@@ -1,30 +1,8 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
+import { CommanderError } from 'commander';
 import { messageOf, TidegateError } from '../base/errors.js';
 import type { CliContext } from './context.js';
-
-type CommandModule = { register(program: Command, context: CliContext): void };
-
-/** One file a command; only the one that is asked for is loaded, so that every command starts fast. */
-const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
-  run: () => import('./commands/run.js'),
-  lab: () => import('./commands/lab.js'),
-  status: () => import('./commands/status.js'),
-  replay: () => import('./commands/replay.js'),
-  flows: () => import('./commands/flows.js'),
-  workloads: () => import('./commands/workloads.js'),
-  fingerprint: () => import('./commands/fingerprint.js'),
-  forecast: () => import('./commands/forecast.js'),
-  plan: () => import('./commands/plan.js'),
-  cost: () => import('./commands/cost.js'),
-  query: () => import('./commands/query.js'),
-  config: () => import('./commands/config.js'),
-  bench: () => import('./commands/bench.js'),
-  detach: () => import('./commands/detach.js'),
-  doctor: () => import('./commands/doctor.js'),
-  token: () => import('./commands/token.js'),
-};
+import { buildProgram, COMMANDS } from './table.js';
 
 const USAGE_EXIT = 2;
 
@@ -43,18 +21,8 @@ async function main(): Promise<number> {
     interactive: process.stdout.isTTY === true,
     signal: abort.signal,
   };
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  const program = new Command('tidegate')
-    .description('A network gateway that forecasts: measure, recognise, forecast, plan.')
-    .version(version)
-    .showSuggestionAfterError()
-    .exitOverride();
-
   const asked = process.argv.slice(2).find((argument) => !argument.startsWith('-'));
-  const wanted = asked !== undefined && asked in COMMANDS ? [asked] : Object.keys(COMMANDS);
-  for (const name of wanted) (await COMMANDS[name]!()).register(program, context);
+  const program = await buildProgram(context, asked !== undefined && asked in COMMANDS ? [asked] : undefined);
 
   try {
     await program.parseAsync();

@@ -63,7 +63,7 @@ const lastMean = (values: Float64Array): number => {
  * so a restart loses nothing; forecasts are kept with, later, the errors that they turned out to have.
  */
 export class PlanningCycle implements Component {
-  readonly #dependencies: CycleDependencies;
+  #dependencies: CycleDependencies;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #stopped = false;
@@ -79,6 +79,11 @@ export class PlanningCycle implements Component {
   /** Forecasts made so far and the newest plan. */
   get state(): { readonly forecasts: number; readonly plan: Plan | undefined } {
     return { forecasts: this.#forecasts, plan: this.#plan };
+  }
+
+  /** From the next run on these settings are used. */
+  reconfigure(settings: CycleSettings): void {
+    this.#dependencies = { ...this.#dependencies, settings };
   }
 
   async start(): Promise<void> {

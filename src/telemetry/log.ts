@@ -34,10 +34,28 @@ function formatLine(line: string): string {
   }
 }
 
+/** Children of each logger: they take their level over when they are made, and are told when it changes. */
+const levels = new WeakMap<Logger, ReadonlySet<WeakRef<Logger>>>();
+
+/** Changes the level of a logger of {@link createLogger}, and of all that was made from it. */
+export function setLogLevel(logger: Logger, level: string): void {
+  logger.level = level;
+  for (const child of levels.get(logger) ?? []) {
+    const living = child.deref();
+    if (living !== undefined) living.level = level;
+  }
+}
+
 /** The process's logger. Logs go to stderr, so that stdout carries data only. */
 export function createLogger(options: LogOptions): Logger {
   const destination = {
     write: (line: string): boolean => process.stderr.write(options.pretty ? formatLine(line) : line),
   };
-  return pino({ level: options.level, base: null }, destination);
+  const children = new Set<WeakRef<Logger>>();
+  const logger = pino(
+    { level: options.level, base: null, onChild: (child) => void children.add(new WeakRef(child)) },
+    destination,
+  );
+  levels.set(logger, children);
+  return logger;
 }

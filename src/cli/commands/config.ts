@@ -1,14 +1,26 @@
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
+import {
+  configJsonSchema,
+  type SettingOrigin,
+  settingOrigins,
+  withoutSecrets,
+} from '../../config/describe.js';
 import { loadConfig } from '../../config/load.js';
 import { gatewayConfig } from '../../config/schema.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption } from '../options.js';
-import { toJson } from '../output.js';
+import { printRows, toJson } from '../output.js';
 
-/** `tidegate config check|show`: what a configuration means before it is used. */
+interface ShowFlags {
+  readonly origin?: boolean;
+  readonly effective?: boolean;
+  readonly output: OutputFormat;
+}
+
+/** `tidegate config check|show|schema`: what a configuration means before it is used. */
 export function register(program: Command, context: CliContext): void {
-  const config = program.command('config').description('check and show configurations');
+  const config = program.command('config').description('check, show and describe configurations');
   config
     .command('check')
     .description('report every problem of a configuration with its position')
@@ -19,13 +31,29 @@ export function register(program: Command, context: CliContext): void {
     });
   config
     .command('show')
-    .description('the effective configuration; durations in ms, rates in bit/s, sizes in bytes')
+    .description(
+      'the configuration in force; durations in ms, rates in bit/s, sizes in bytes, secrets left out',
+    )
     .argument('[file]', 'YAML configuration')
-    .option('--origin', 'where each value that is not a default was set')
-    .addOption(outputOption(['table', 'json']))
-    .action((file: string | undefined, options: { origin?: boolean; output: OutputFormat }) => {
+    .option('--effective', 'with defaults, environment and flags (always the case)')
+    .option('--origin', 'one setting a line, with where its value was set')
+    .addOption(outputOption(['table', 'json', 'csv']))
+    .action((file: string | undefined, flags: ShowFlags) => {
       const loaded = loadConfig(gatewayConfig, { file, environment: process.env });
-      const shown = options.origin ? Object.fromEntries(loaded.origins) : loaded.config;
-      context.stdout.write(options.output === 'json' ? `${toJson(shown)}\n` : stringify(shown));
+      if (flags.origin === true || flags.output === 'csv') {
+        const text = (value: unknown): string => (typeof value === 'string' ? value : toJson(value));
+        printRows<SettingOrigin>(context, flags.output, settingOrigins(loaded), [
+          { title: 'setting', value: (row) => row.setting },
+          { title: 'value', value: (row) => text(row.value) },
+          { title: 'origin', value: (row) => row.origin },
+        ]);
+        return;
+      }
+      const shown = withoutSecrets(loaded.config);
+      context.stdout.write(flags.output === 'json' ? `${toJson(shown)}\n` : stringify(shown));
     });
+  config
+    .command('schema')
+    .description('JSON Schema of the configuration, for completion and checks in editors')
+    .action(() => void context.stdout.write(`${JSON.stringify(configJsonSchema(), undefined, 2)}\n`));
 }

@@ -1,11 +1,13 @@
 import { type Command, Option } from 'commander';
 import { loadConfig } from '../../config/load.js';
-import { gatewayConfig } from '../../config/schema.js';
+import { type GatewayConfig, gatewayConfig } from '../../config/schema.js';
 import { Gateway } from '../../gateway.js';
 import { createLogger } from '../../telemetry/log.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption, positiveSeconds } from '../options.js';
+import { reloadOnHangUp } from '../reload.js';
 import { printFinal, watch } from '../run-gateway.js';
+import { Supervisor } from '../supervisor.js';
 
 interface RunFlags {
   readonly config?: string;
@@ -28,15 +30,7 @@ export function register(program: Command, context: CliContext): void {
     .option('--name <gateway>', 'name of this gateway')
     .addOption(outputOption(['table', 'json']))
     .action(async (flags: RunFlags) => {
-      const { config } = loadConfig(gatewayConfig, {
-        file: flags.config,
-        environment: process.env,
-        flags: {
-          gateway: flags.name,
-          dataDirectory: flags.dataDirectory,
-          'capture.interfaces': flags.interface?.split(',').map((name) => ({ name: name.trim() })),
-        },
-      });
+      const config = configOf(flags);
       const quiet = context.interactive && flags.output === 'table';
       const logger = createLogger({
         level: quiet ? 'error' : config.logLevel,
@@ -44,12 +38,28 @@ export function register(program: Command, context: CliContext): void {
       });
       const gateway = new Gateway({ config, mode: 'observe', logger });
       await gateway.start();
+      const supervisor = new Supervisor(logger);
+      supervisor.ready(`metering as ${config.gateway}`, () => gateway.status().startedMs > 0);
+      const stopReloading = reloadOnHangUp(gateway, () => configOf(flags), logger);
       try {
         await watch(context, gateway, { seconds: flags.seconds, output: flags.output });
         await gateway.settle();
         printFinal(context, gateway.status(), flags.output);
       } finally {
+        stopReloading();
+        supervisor.stopping();
         await gateway.stop();
       }
     });
 }
+
+const configOf = (flags: RunFlags): GatewayConfig =>
+  loadConfig(gatewayConfig, {
+    file: flags.config,
+    environment: process.env,
+    flags: {
+      gateway: flags.name,
+      dataDirectory: flags.dataDirectory,
+      'capture.interfaces': flags.interface?.split(',').map((name) => ({ name: name.trim() })),
+    },
+  }).config;
