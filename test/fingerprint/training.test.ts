@@ -204,12 +204,16 @@ describe('labels', () => {
 
   it('are read by capture', () => {
     const { captures } = readLabels(file('file,label\nx/a.pcap,camera\ny/b/1.pcap,lamp\ny/c/1.pcap,plug\n'));
-    expect(labelsOf(captures, 'a.pcap')).toBe('camera');
-    expect(labelsOf(captures, 'c/1.pcap')).toBe('plug');
-    expect(labelsOf(captures, 'other/y/b/1.pcap')).toBe('lamp');
+    const of = (capture: string, alone = false) => labelsOf(captures, capture, alone);
+    expect(of('a.pcap')).toBe('camera');
+    expect(of('c/1.pcap')).toBe('plug');
+    expect(of('other/y/b/1.pcap')).toBe('lamp');
     // Two files of that name, and nothing says which.
-    expect(labelsOf(captures, '1.pcap')).toBeUndefined();
-    expect(labelsOf(captures, 'd.pcap')).toBeUndefined();
+    expect(of('1.pcap', true)).toBeUndefined();
+    // Another folder's, unless it can be no other file.
+    expect(of('z/a.pcap')).toBeUndefined();
+    expect(of('z/a.pcap', true)).toBe('camera');
+    expect(of('d.pcap', true)).toBeUndefined();
   });
 
   it('are refused with the line when damaged', () => {

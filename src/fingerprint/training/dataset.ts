@@ -82,19 +82,22 @@ export async function loadDataset(options: DatasetOptions): Promise<FlowDataset>
   const { directory, labels } = options;
   const captures = listCaptures(directory);
   const folderClass = mergeNumberedFolders(captures.map((file) => basename(dirname(file))));
+  const named = new Map<string, number>();
+  for (const file of captures) named.set(basename(file), (named.get(basename(file)) ?? 0) + 1);
   const rows: CollectedFlow[] = [];
   const captureLabels: string[] = [];
   for (const [index, file] of captures.entries()) {
     options.signal?.throwIfAborted();
+    const alone = named.get(basename(file)) === 1;
     const captureLabel =
       labels === 'by-folder'
         ? folderClass.get(basename(dirname(file)))!
         : labels !== 'none' && labels.unit === 'capture'
-          ? (labelsOf(labels.captures, file) ?? '')
+          ? (labelsOf(labels.captures, file, alone) ?? '')
           : '';
     captureLabels.push(captureLabel);
     const flowLabels = labels !== 'by-folder' && labels !== 'none' && labels.unit === 'flow';
-    const labelOf = flowLabels ? labeller(labelsOf(labels.flows, file) ?? []) : () => captureLabel;
+    const labelOf = flowLabels ? labeller(labelsOf(labels.flows, file, alone) ?? []) : () => captureLabel;
     const flows = await collect(join(directory, file), index, labelOf);
     flows.sort((a, b) => a.startSeconds - b.startSeconds || (a.key < b.key ? -1 : 1));
     const kept = new Map<string, number>();

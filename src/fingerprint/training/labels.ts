@@ -22,27 +22,34 @@ export interface LabelFile {
 }
 
 /**
- * The entry for a capture: of those with its base name, the one that shares most folders with it from the end, so that
- * `a/1.pcap` and `b/1.pcap` stay apart, and folders above either do not matter. Undefined when none or several fit.
+ * The entry for a capture: one whose path ends the capture's or is ended by it, so that `a/1.pcap` and `b/1.pcap` stay
+ * apart while folders above do not matter; the longest such. Else, where `alone` says that no other capture has its base
+ * name, the only entry with that base name. Undefined when none or several fit.
  */
-export function labelsOf<Entry>(by: ReadonlyMap<string, Entry>, file: string): Entry | undefined {
+export function labelsOf<Entry>(
+  by: ReadonlyMap<string, Entry>,
+  file: string,
+  alone: boolean,
+): Entry | undefined {
   const exact = by.get(file);
   if (exact !== undefined) return exact;
   const parts = file.split(/[\\/]/).reverse();
   let best: Entry | undefined;
   let most = 0;
   let ties = 0;
+  const named: Entry[] = [];
   for (const [name, entry] of by) {
     const other = name.split(/[\\/]/).reverse();
     let shared = 0;
     while (shared < parts.length && parts[shared] === other[shared]) shared += 1;
-    if (shared > most) {
-      best = entry;
-      most = shared;
-      ties = 0;
-    } else if (shared === most && shared > 0) ties += 1;
+    if (shared > 0) named.push(entry);
+    if (shared < Math.min(parts.length, other.length) || shared < most) continue;
+    ties = shared === most ? ties + 1 : 0;
+    best = entry;
+    most = shared;
   }
-  return ties === 0 ? best : undefined;
+  if (best !== undefined) return ties === 0 ? best : undefined;
+  return alone && named.length === 1 ? named[0] : undefined;
 }
 
 const FLOW_COLUMNS = [
