@@ -142,6 +142,12 @@ function remember(forecast: Forecast, known: Map<string, BucketRecord[]> = new M
   return known;
 }
 
+test('a series that begins in silence does not get bands of another world', () => {
+  const values = Float64Array.from({ length: 60 }, (_, i) => (i < 20 ? 0 : 2e6 + 1e5 * Math.sin(i)));
+  const { quantiles } = forecastSeries(request(values, { horizonSteps: 10, seasonSteps: [15] }), NOW);
+  for (const { values: path } of quantiles) for (const value of path) expect(value).toBeLessThan(4e7);
+});
+
 describe('the record of realised errors', () => {
   const long = seasonal(24 * 40, 30);
   const upTo = (steps: number, more: Partial<ForecastRequest> = {}): Forecast =>

@@ -1,4 +1,4 @@
-import { median } from '../statistics.js';
+import { meanOf, median } from '../statistics.js';
 import { errorScale, scaledQuantile, trackerStep, widened } from './bands.js';
 import { bucketEnds, combineByBucket } from './combine.js';
 import { memberPaths } from './members.js';
@@ -31,7 +31,7 @@ export interface MadeForecast {
 }
 
 /** Errors beyond so many scales say no more than that one was enormous. */
-const FURTHEST = 1e4;
+const FURTHEST = 30;
 /** A day that repeats with less than this share of the error of a level makes levels hopeless. */
 const SEASONAL_RATIO = 0.7;
 const LEVELS = new Set(['l1h', 'l6h', 'l1d', 'l7d']);
@@ -87,7 +87,8 @@ export function makeForecast(history: Float64Array, record: TrackRecord, options
     (name, b) => priorScore(name, day, b, ends.length) * (b > 0 && LEVELS.has(name) ? handicap : 1),
   );
   const nonNegative = history.every((value) => value >= 0);
-  const scales = ends.map((_, b) => errorScale(record[b] ?? [], naiveError));
+  const level = meanOf(history.subarray(Math.max(0, history.length - day)).map(Math.abs));
+  const scales = ends.map((_, b) => errorScale(record[b] ?? [], naiveError, level));
   let below: Float64Array | undefined;
   const quantiles = levels.map((q, l) => {
     const values = new Float64Array(horizon);
