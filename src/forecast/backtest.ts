@@ -1,3 +1,4 @@
+import { chooseModels } from './models.js';
 import { fillFromPast } from './prepare.js';
 import { bucketEnds } from './recipe/combine.js';
 import { seasonalNaiveError } from './recipe/maker.js';
@@ -7,6 +8,10 @@ export interface BacktestOptions {
   /** Steps of the shortest season. */
   readonly season: number;
   readonly horizon: number;
+  /** Unix time of the first value. */
+  readonly startMs: number;
+  readonly stepMs: number;
+  /** Members by name; absent = the recipe's. */
   readonly models?: readonly string[];
 }
 
@@ -20,6 +25,8 @@ export interface SeriesScore {
   readonly relativeToSeasonalNaive: number | null;
   readonly coverage: { readonly p90: number | null; readonly p99: number | null };
   readonly pinball: { readonly p90: number | null; readonly p99: number | null };
+  /** Mean scaled interval score of the central 95 % interval (Gneiting and Raftery, 2007; as in M4). */
+  readonly msis: number | null;
   readonly coverageByBucket: readonly { readonly p90: number; readonly p99: number }[];
   /** Long enough for its bands to be judged (more than 21 seasons). */
   readonly mature: boolean;
@@ -27,7 +34,10 @@ export interface SeriesScore {
   readonly refusal?: string;
 }
 
-const LEVELS = [0.9, 0.99];
+const LEVELS = [0.025, 0.9, 0.975, 0.99];
+const P90 = 1;
+const P99 = 3;
+const INTERVAL = { lower: 0, upper: 2, alpha: 0.05 };
 const WARM_SEASONS = 7;
 const SCORED_SEASONS = 44;
 const MATURE_SEASONS = 21;
@@ -43,6 +53,7 @@ const refused = (points: number, refusal: string): SeriesScore => ({
   relativeToSeasonalNaive: null,
   coverage: { p90: null, p99: null },
   pinball: { p90: null, p99: null },
+  msis: null,
   coverageByBucket: [],
   mature: false,
   status: 'refused',
@@ -78,16 +89,27 @@ export function backtestSeries(observed: Float64Array, options: BacktestOptions)
   let naive = 0;
   let scale = 0;
   let smape = 0;
+  let interval = 0;
   let count = 0;
   let origins = 0;
-  const models = options.models === undefined ? {} : { wanted: new Set(options.models) };
+  const { wanted, extra } = chooseModels(options.models);
+  const further = (history: Float64Array): Map<string, Float64Array> => {
+    const context = { stepMs: options.stepMs, startMs: options.startMs, seasonSteps: [season, 7 * season] };
+    const paths = new Map<string, Float64Array>();
+    for (const forecaster of extra) {
+      const path = forecaster.forecast(history, horizon, context);
+      if (path?.every(Number.isFinite)) paths.set(forecaster.name, path);
+    }
+    return paths;
+  };
   for (const f of rollForward(filled, observed, {
     day: season,
     horizon,
     first,
     stride,
     quantiles: LEVELS,
-    ...models,
+    ...(wanted === undefined ? {} : { wanted }),
+    ...(extra.length === 0 ? {} : { extra: further }),
   })) {
     if (f.origin < scoredFrom) continue;
     origins += 1;
@@ -110,6 +132,10 @@ export function backtestSeries(observed: Float64Array, options: BacktestOptions)
         if (size > 0) smape += (200 * error) / size;
         count += 1;
         seen[b]! += 1;
+        const lower = f.quantiles[INTERVAL.lower]![i]!;
+        const upper = f.quantiles[INTERVAL.upper]![i]!;
+        interval +=
+          upper - lower + (2 / INTERVAL.alpha) * (Math.max(0, lower - value) + Math.max(0, value - upper));
         for (const [l, q] of LEVELS.entries()) {
           const miss = value - f.quantiles[l]![i]!;
           if (miss <= 0) covered[b]![l]! += 1;
@@ -119,7 +145,10 @@ export function backtestSeries(observed: Float64Array, options: BacktestOptions)
     }
   }
   if (count === 0) return refused(points, 'no observed value in any scored horizon');
-  const byBucket = ends.map((_, b) => ({ p90: covered[b]![0]! / seen[b]!, p99: covered[b]![1]! / seen[b]! }));
+  const byBucket = ends.map((_, b) => ({
+    p90: covered[b]![P90]! / seen[b]!,
+    p99: covered[b]![P99]! / seen[b]!,
+  }));
   const mean = (pick: (c: { p90: number; p99: number }) => number): number =>
     byBucket.reduce((sum, c) => sum + pick(c), 0) / byBucket.length;
   const mature = n > MATURE_SEASONS * season;
@@ -134,7 +163,8 @@ export function backtestSeries(observed: Float64Array, options: BacktestOptions)
     // Both exact: as good as the naive forecast, which is all that can be asked.
     relativeToSeasonalNaive: naive > 0 ? own / naive : own > 0 ? null : 1,
     coverage: { p90: mean((c) => c.p90), p99: mean((c) => c.p99) },
-    pinball: { p90: pinball[0]! / count, p99: pinball[1]! / count },
+    pinball: { p90: pinball[P90]! / count, p99: pinball[P99]! / count },
+    msis: scale > 0 ? interval / scale : null,
     coverageByBucket: byBucket,
     mature,
     status: mature ? 'ok' : 'learning',

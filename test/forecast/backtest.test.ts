@@ -19,9 +19,11 @@ const noise = (i: number): number => ((i * 2654435761) >>> 0) / 2 ** 31 - 1;
 const daily = (n: number): Float64Array =>
   Float64Array.from({ length: n }, (_, i) => 100 + 40 * Math.sin((2 * Math.PI * i) / 24) + 8 * noise(i));
 
+const HOURLY = { season: 24, horizon: 24, startMs: 0, stepMs: 3_600_000 };
+
 describe('backtest', () => {
   it('beats repeating the day where the day repeats with noise', () => {
-    const score = backtestSeries(daily(24 * 40), { season: 24, horizon: 24 });
+    const score = backtestSeries(daily(24 * 40), HOURLY);
     expect(score.relativeToSeasonalNaive).toBeLessThan(0.85);
     expect(score.coverage.p90).toBeGreaterThan(0.85);
     expect(score.coverage.p90).toBeLessThan(0.97);
@@ -48,17 +50,15 @@ describe('backtest', () => {
     ['negative', daily(800).map((v) => -v)],
     ['half missing', daily(800).map((v, i) => (i % 2 ? v : Number.NaN))],
   ])('scores a series that is %s with finite figures', (_name, series) => {
-    const score = backtestSeries(series, { season: 24, horizon: 24 });
+    const score = backtestSeries(series, HOURLY);
     expect(score.status).not.toBe('refused');
     for (const value of [score.mase, score.smape, score.relativeToSeasonalNaive])
       expect(value === null || Number.isFinite(value)).toBe(true);
   });
 
   it('refuses by name what is too short or beyond 1e18', () => {
-    expect(backtestSeries(Float64Array.of(1), { season: 24, horizon: 24 }).refusal).toMatch(/too few/);
-    expect(backtestSeries(new Float64Array(800).fill(1e300), { season: 24, horizon: 24 }).refusal).toMatch(
-      /1e18/,
-    );
+    expect(backtestSeries(Float64Array.of(1), HOURLY).refusal).toMatch(/too few/);
+    expect(backtestSeries(new Float64Array(800).fill(1e300), HOURLY).refusal).toMatch(/1e18/);
   });
 
   it('gives ordered, finite, non-negative bands on any series', () => {

@@ -4,6 +4,7 @@ import { benchReplay, type ReplayBenchRow } from '../../capture/bench/replay-ben
 import { benchPackets, type PacketBenchRow } from '../../capture/packet-bench.js';
 import { benchInference } from '../../fingerprint/bench.js';
 import { benchStore } from '../../store/bench/index.js';
+import { refreshTime } from '../bench/forecast-refresh.js';
 import { type PlanTime, planTimes } from '../bench/plan-time.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption } from '../options.js';
@@ -22,6 +23,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     run: replayBench,
   },
   infer: { description: 'flow records a second through features, network and registry', run: inferBench },
+  forecast: {
+    description: 'CPU time of one refresh of the forecasts of 500 workloads x 3 signals',
+    run: forecastBench,
+  },
   plan: { description: 'time from forecasts to a plan with its id', run: planBench },
   store: { description: 'records a second into the embedded engine, and its queries', run: storeBench },
 };
@@ -52,6 +57,29 @@ async function storeBench(context: CliContext, output: OutputFormat): Promise<vo
       { title: 'figure', value: ([name]) => name },
       { title: 'value', value: ([, value]) => value, align: 'right' },
     ]),
+  );
+}
+
+/** 500 workloads with three signals each. */
+const REFRESHED_SERIES = 1500;
+
+async function forecastBench(context: CliContext, output: OutputFormat): Promise<void> {
+  const result = refreshTime(REFRESHED_SERIES);
+  if (output === 'json') {
+    context.stdout.write(`${toJson(result)}\n`);
+    return;
+  }
+  context.stdout.write(
+    renderTable(
+      [result],
+      [
+        { title: 'series', value: (row) => row.series, align: 'right' },
+        { title: 'points each', value: (row) => row.pointsEach, align: 'right' },
+        { title: 'CPU seconds', value: (row) => row.cpuSeconds.toFixed(1), align: 'right' },
+        { title: 'CPU ms each', value: (row) => row.cpuMsEach.toFixed(2), align: 'right' },
+        { title: 'CPU ms, first time', value: (row) => row.firstCpuMsEach.toFixed(0), align: 'right' },
+      ],
+    ),
   );
 }
 
