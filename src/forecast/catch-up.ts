@@ -33,6 +33,8 @@ export interface CatchUpOptions {
   readonly horizon: number;
   readonly levels: readonly number[];
   readonly record: NamedRecord | undefined;
+  /** First step that is the series' own. */
+  readonly ownFrom: number;
   /** At most so many past origins are forecast again now, newest first. */
   readonly limit: number;
   /** Forecasts from the first `steps` values with what was realised by then. */
@@ -48,7 +50,7 @@ export function catchUp(options: CatchUpOptions): {
   readonly record: TrackRecord;
   readonly realised: readonly RealisedBucket[];
 } {
-  const { filled, observed, startMs, stepMs, day, horizon, levels, limit, make } = options;
+  const { filled, observed, startMs, stepMs, day, horizon, levels, limit, make, ownFrom } = options;
   const n = filled.length;
   const ends = bucketEnds(day, horizon);
   const record: BucketRecord[][] = ends.map((_, b) => [
@@ -56,7 +58,7 @@ export function catchUp(options: CatchUpOptions): {
   ]);
   const known = record.map((bucket) => new Set(bucket.map((entry) => entry.origin)));
   const stride = Math.max(1, Math.round(day / ORIGINS_PER_SEASON));
-  const warm = Math.max(FEWEST_STEPS, Math.min(WARM_SEASONS * day, Math.floor(n / 3)));
+  const warm = ownFrom + Math.max(FEWEST_STEPS, Math.min(WARM_SEASONS * day, Math.floor((n - ownFrom) / 3)));
   const last = n - ends[0]!;
   const beyond = (Math.round(startMs / stepMs) + last) % stride;
   const missing: { readonly origin: number; readonly buckets: readonly number[] }[] = [];

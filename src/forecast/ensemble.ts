@@ -1,12 +1,15 @@
 import { messageOf } from '../base/errors.js';
 import { catchUp, REMEMBERED_ORIGINS } from './catch-up.js';
+import { knownHistory } from './known-history.js';
 import { chooseModels } from './models.js';
 import { prepareHistory } from './prepare.js';
 import { bucketEnds } from './recipe/combine.js';
-import { type MadeForecast, makeForecast } from './recipe/maker.js';
+import { type MadeForecast, makeForecast, multiplied } from './recipe/maker.js';
 import type { TrackRecord } from './recipe/record.js';
+import { atNewLevel, type LevelShift, levelShift } from './regime.js';
+import { covered, mixOf, relativeTo } from './report.js';
 import { chooseSeason } from './seasons.js';
-import type { Forecast, Forecaster, ForecastRequest, MixEntry } from './types.js';
+import type { Forecast, Forecaster, ForecastRequest } from './types.js';
 
 /** Slow forecasters are judged on the latest origins only. */
 const EXTRA_ORIGINS = 4;
@@ -14,17 +17,6 @@ const EXTRA_ORIGINS = 4;
 const MATURE_SEASONS = 21;
 /** …nor those that rest on fewer realised origins. */
 const MATURE_ORIGINS = 28;
-
-/** A weighted mean that may have nothing to be the mean of. */
-function meanOver<T>(items: readonly T[], weight: (item: T) => number, value: (item: T) => number) {
-  let sum = 0;
-  let weights = 0;
-  for (const item of items) {
-    sum += weight(item) * value(item);
-    weights += weight(item);
-  }
-  return weights > 0 ? sum / weights : null;
-}
 
 /**
  * Continues one series: the recipe's members (docs/forecasting.md), for each part of the horizon the pointwise median of
@@ -44,20 +36,21 @@ export function forecastSeries(request: ForecastRequest, nowMs: number): Forecas
   };
   const prepared = prepareHistory(history);
   if (prepared instanceof Error) return { ...base, ...refusal(prepared.code, prepared.message) };
-  const { values, observed, startMs } = prepared;
+  const { day, words } = chooseSeason(prepared.values, request.seasonSteps, stepMs);
+  const known = knownHistory(request, prepared, day);
+  const { values, observed, startMs, ownFrom, effects } = known;
   const n = values.length;
   const levels = [...request.quantiles].sort((a, b) => a - b);
-  const { day, words } = chooseSeason(values, request.seasonSteps, stepMs);
   const { wanted, extra, unknown } = chooseModels(request.models);
   const failures = unknown.map((model) => ({ model, reason: 'there is no such model' }));
 
   const seasonSteps = [...new Set([day, ...request.seasonSteps])].sort((a, b) => a - b);
   // The history may begin later than asked: leading steps that are not known are cut off.
-  const cut = Math.round((startMs - history.startMs) / stepMs);
+  const cut = Math.round((prepared.startMs - history.startMs) / stepMs);
   const told = {
     ...(request.events ? { events: request.events } : {}),
     ...(request.prophet ? { prophet: request.prophet } : {}),
-    ...(request.regressors
+    ...(request.regressors && ownFrom === 0
       ? { regressors: new Map([...request.regressors].map(([name, x]) => [name, x.subarray(cut)])) }
       : {}),
   };
@@ -78,20 +71,27 @@ export function forecastSeries(request: ForecastRequest, nowMs: number): Forecas
       return undefined;
     }
   };
+  const changed = (steps: number): LevelShift | undefined => {
+    const hint = request.changedMs === undefined ? undefined : (request.changedMs - startMs) / stepMs;
+    return levelShift(values.subarray(0, steps), day, hint);
+  };
   const make = (steps: number, record: TrackRecord, age: number): MadeForecast => {
-    const past = values.subarray(0, steps);
     const paths = new Map<string, Float64Array>();
     for (const forecaster of age < EXTRA_ORIGINS ? extra : []) {
       const path = run(forecaster, steps);
       if (path !== undefined) paths.set(forecaster.name, path);
     }
-    return makeForecast(past, record, {
+    const past = values.subarray(0, steps);
+    const shift = changed(steps);
+    const made = makeForecast(shift === undefined ? past : atNewLevel(past, shift), record, {
       day,
       horizon,
       quantiles: levels,
+      asObserved: past,
       extra: paths,
       ...(wanted === undefined ? {} : { wanted }),
     });
+    return effects === undefined ? made : multiplied(made, effects.factors(steps, steps, horizon));
   };
   const { record, realised } = catchUp({
     filled: values,
@@ -102,22 +102,29 @@ export function forecastSeries(request: ForecastRequest, nowMs: number): Forecas
     horizon,
     levels,
     record: request.record,
+    ownFrom,
     limit: request.catchUpOrigins ?? REMEMBERED_ORIGINS,
     make,
   });
   const made = make(n, record, 0);
-  const mature = n >= MATURE_SEASONS * day && record.every((bucket) => bucket.length >= MATURE_ORIGINS);
+  const mature =
+    n - ownFrom >= MATURE_SEASONS * day && record.every((bucket) => bucket.length >= MATURE_ORIGINS);
+  const shift = changed(n);
   return {
     ...base,
     median: made.median,
     quantiles: levels.map((q, l) => ({ q, values: made.quantiles[l]! })),
     mix: mixOf(made, record),
-    historySteps: n,
+    historySteps: n - ownFrom,
     relativeToSeasonalNaive: relativeTo(record, bucketEnds(day, horizon)),
     coverage: { p90: covered(record, levels, 0.9), p99: covered(record, levels, 0.99) },
     status: mature ? 'ok' : 'learning',
     failures,
-    notes: [words],
+    notes: [
+      words,
+      ...known.words,
+      ...(shift === undefined ? [] : [shiftWords(shift, (n - shift.step) * stepMs)]),
+    ],
     realised,
   };
 }
@@ -138,69 +145,5 @@ function refusal(code: string, reason: string) {
   };
 }
 
-/** Every member with its share of the horizon and its mean error in the record; the heaviest first. */
-function mixOf(made: MadeForecast, record: TrackRecord): MixEntry[] {
-  const { ends, chosen, median } = made;
-  const stepsOf = (b: number): number => ends[b]! - (b === 0 ? 0 : ends[b - 1]!);
-  return [...made.paths.keys()]
-    .map((model) => {
-      let weight = 0;
-      for (const [b, names] of chosen.entries())
-        if (names.includes(model)) weight += stepsOf(b) / median.length / names.length;
-      const judged = record.flatMap((bucket, b) =>
-        bucket.flatMap(({ members, errors }) => {
-          const error = errors[members.indexOf(model)];
-          return error === undefined ? [] : [{ b, error }];
-        }),
-      );
-      const error = meanOver(
-        judged,
-        ({ b }) => stepsOf(b),
-        (j) => j.error,
-      );
-      return { model, weight, error };
-    })
-    .sort((a, b) => b.weight - a.weight || (a.error ?? 0) - (b.error ?? 0));
-}
-
-/** Realised error by that of repeating the season, over the same origins and parts of the horizon. */
-function relativeTo(record: TrackRecord, ends: readonly number[]): number | null {
-  const judged = record.flatMap((bucket, b) =>
-    bucket.map((entry) => ({
-      steps: ends[b]! - (b === 0 ? 0 : ends[b - 1]!),
-      own: entry.meanAbsolute,
-      naive: entry.errors[entry.members.indexOf('snd')] ?? Number.NaN,
-    })),
-  );
-  const usable = judged.filter(({ naive }) => !Number.isNaN(naive));
-  const own = meanOver(
-    usable,
-    ({ steps }) => steps,
-    (j) => j.own,
-  );
-  const naive = meanOver(
-    usable,
-    ({ steps }) => steps,
-    (j) => j.naive,
-  );
-  return own !== null && naive !== null && naive > 0 ? own / naive : null;
-}
-
-/** Share of realised values at or below the band of a level: mean over the parts of the horizon. */
-function covered(record: TrackRecord, levels: readonly number[], q: number): number | null {
-  const at = levels.indexOf(q);
-  if (at < 0) return null;
-  const shares = record.map((bucket) =>
-    meanOver(
-      bucket,
-      () => 1,
-      (entry) => 1 - (entry.missed[at] ?? 0),
-    ),
-  );
-  const known = shares.filter((share) => share !== null);
-  return meanOver(
-    known,
-    () => 1,
-    (share) => share,
-  );
-}
+const shiftWords = (shift: LevelShift, agoMs: number): string =>
+  `level changed ${shift.ratio.toFixed(2)} times ${(agoMs / 3_600_000).toFixed(1)} h ago; the old level is forgotten`;

@@ -29,6 +29,10 @@ export interface ForecastRequest {
   readonly models?: readonly string[];
   /** Events in the history and in the horizon. */
   readonly events?: readonly CalendarEvent[];
+  /** Histories of workloads with nearly the same fingerprint: a young series borrows their shape. */
+  readonly donors?: readonly Donor[];
+  /** When something else, such as drift of the fingerprint, said that the workload changed. */
+  readonly changedMs?: number;
   readonly prophet?: ProphetSettings;
   /** By name: known values over the history and then over the horizon, step by step. */
   readonly regressors?: ReadonlyMap<string, Float64Array>;
@@ -47,6 +51,14 @@ export interface CalendarEvent {
   readonly endMs: number;
   /** What it does to the signal, where that is known: 0.2 = a fifth of what it would be. Absent = learnt. */
   readonly multiply?: number;
+}
+
+/** Another series of the same signal and step. */
+export interface Donor {
+  readonly name: string;
+  readonly history: SeriesHistory;
+  /** Of the fingerprints, at most 1. */
+  readonly similarity: number;
 }
 
 /** What Prophet can be told; by its own names. */

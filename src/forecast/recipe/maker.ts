@@ -4,6 +4,7 @@ import { bucketEnds, combineByBucket } from './combine.js';
 import { memberPaths } from './members.js';
 import { priorScore } from './prior-scores.js';
 import { type BucketRecord, digestOf, type TrackRecord } from './record.js';
+import { followSurge, surgeLevel } from './surge.js';
 
 export interface MakeOptions {
   /** Steps of the shortest season. */
@@ -13,6 +14,8 @@ export interface MakeOptions {
   readonly quantiles: readonly number[];
   /** Restricts the recipe's members; absent = all. */
   readonly wanted?: ReadonlySet<string>;
+  /** What is known to repeat from, where `history` was brought to a new level; absent = `history`. */
+  readonly asObserved?: Float64Array;
   /** Paths of further members. */
   readonly extra?: ReadonlyMap<string, Float64Array>;
 }
@@ -76,16 +79,18 @@ export function makeForecast(history: Float64Array, record: TrackRecord, options
   const ends = bucketEnds(day, horizon);
   const paths = memberPaths(history, day, horizon, wanted);
   for (const [name, path] of extra ?? []) paths.set(name, path);
-  const naive = repeatSeason(history, day, horizon);
+  const naive = repeatSeason(options.asObserved ?? history, day, horizon);
   if (paths.size === 0) paths.set('snd', naive);
   const naiveError = seasonalNaiveError(history, day);
   const handicap = levelHandicap(history, day, naiveError);
-  const { path, chosen } = combineByBucket(
+  const { path: combined, chosen } = combineByBucket(
     paths,
     record,
     ends,
     (name, b) => priorScore(name, day, b, ends.length) * (b > 0 && LEVELS.has(name) ? handicap : 1),
   );
+  const surge = surgeLevel(history, day, naiveError);
+  const path = surge === undefined ? combined : followSurge(combined, paths, surge, ends[0]!);
   const nonNegative = history.every((value) => value >= 0);
   const level = meanOf(history.subarray(Math.max(0, history.length - day)).map(Math.abs));
   const scales = ends.map((_, b) => errorScale(record[b] ?? [], naiveError, level));
@@ -145,5 +150,18 @@ export function realise(
     count: seen.length,
     missed,
     widening: levels.map((q, l) => trackerStep(before?.widening[l] ?? 0, missed[l]!, q)),
+  };
+}
+
+/** A forecast during events: every path is what it would be without them, times what they do. */
+export function multiplied(made: MadeForecast, factors: Float64Array): MadeForecast {
+  if (factors.every((factor) => factor === 1)) return made;
+  const times = (path: Float64Array): Float64Array => path.map((value, i) => value * factors[i]!);
+  return {
+    ...made,
+    paths: new Map([...made.paths].map(([name, path]) => [name, times(path)])),
+    naive: times(made.naive),
+    median: times(made.median),
+    quantiles: made.quantiles.map(times),
   };
 }

@@ -1,8 +1,9 @@
+import { atNewLevel, levelShift } from '../regime.js';
 import { bucketEnds } from './combine.js';
 import { type MadeForecast, type MakeOptions, makeForecast, realise } from './maker.js';
 import type { BucketRecord } from './record.js';
 
-export interface RollingOptions extends Omit<MakeOptions, 'extra'> {
+export interface RollingOptions extends Omit<MakeOptions, 'extra' | 'asObserved'> {
   /** First step that may be an origin. */
   readonly first: number;
   readonly stride: number;
@@ -42,12 +43,15 @@ export function* rollForward(
       }
     }
     while (pending[0] !== undefined && pending[0].next === ends.length) pending.shift();
-    const history = filled.subarray(0, origin);
+    const past = filled.subarray(0, origin);
+    const shift = levelShift(past, day);
+    const history = shift === undefined ? past : atNewLevel(past, shift);
     const made = makeForecast(history, record, {
       ...rest,
       day,
       horizon,
       quantiles: levels,
+      asObserved: past,
       ...(extra === undefined ? {} : { extra: extra(history) }),
     });
     const forecast = { ...made, origin };
