@@ -1,14 +1,13 @@
 import { HeldMachines } from './hold.js';
-import { quantileOf, type World } from './world.js';
-
-const machinesFor = (world: World, demandBps: number): number =>
-  Math.max(0, Math.ceil((demandBps - world.privateCapacityBps) / world.machineBps - 1e-9));
+import { machinesFor, quantileOf, type World } from './world.js';
 
 /** Enough for ever for a quantile of the history of `days` before the test (1 = its peak, absent = all of it). */
 export function staticPolicy(world: World, quantile: number, days?: number): Int32Array {
   const from = days === undefined ? 0 : Math.max(0, world.testStart - days * world.stepsPerDay);
   const level = quantileOf(world.demandBps.subarray(from, world.testStart), quantile);
-  return new Int32Array(world.demandBps.length).fill(machinesFor(world, level));
+  return new Int32Array(world.demandBps.length).fill(
+    machinesFor(level - world.privateCapacityBps, world.machineBps),
+  );
 }
 
 /**
@@ -30,7 +29,7 @@ export function reactivePolicy(world: World, high: number, low: number, from = w
     const over = Math.max(0, seen - world.privateCapacityBps);
     const full = n * world.machineBps;
     const outside = over > high * full || over < low * full;
-    const wanted = outside ? Math.ceil(over / (high * world.machineBps) - 1e-9) : n;
+    const wanted = outside ? machinesFor(over, high * world.machineBps) : n;
     n = held.next(Math.max(1, wanted));
     machines[t] = n;
   }

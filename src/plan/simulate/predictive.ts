@@ -1,7 +1,8 @@
 import { NearFuture } from '../../forecast/nowcast/bands.js';
 import { reactivePolicy } from './baselines.js';
 import { HeldMachines } from './hold.js';
-import { chooseRisk, type RiskRecord, StepSums } from './risk.js';
+import { LOOK_BACKS, lookBackWishes } from './look-back.js';
+import { chooseRule, type RiskRecord, type RuleChoice, StepSums } from './risk.js';
 import type { World } from './world.js';
 
 /** Risk levels: the share of realised errors that a schedule is prepared for, cheapest first. */
@@ -26,17 +27,17 @@ export interface PredictiveRun {
   readonly forecastBps: Float64Array;
   /** Steps of the test spent at each of {@link RISK_LEVELS}. */
   readonly levelSteps: Int32Array;
-  /** Steps of the test that followed the reactive rule because no level was better on paper. */
-  readonly reactiveSteps: number;
+  /** Steps of the test that followed a rule that only looks back. */
+  readonly lookBackSteps: number;
   /** In some steps, keeping the violation goal would have cost more than the reactive rule. */
   readonly goalGivenUpSteps: number;
 }
 
 /**
  * Tidegate's capacity rule: machines for a quantile of the demand that the next decision can still meet; those in
- * their hold stay, the rest may stop, oldest first. Beside the schedule in force, one per risk level runs on paper;
- * every three hours the cheapest level whose paper schedule kept the goal over the last twenty days takes over.
- * Every decision uses values up to `leadSteps` before the step that it is for.
+ * their hold stay, the rest may stop, oldest first. Beside the schedule in force, one per risk level runs on paper,
+ * and one per look-back rule for demand that no forecast foresees; every three hours {@link chooseRule} picks the one
+ * to go on with. Every decision uses values up to `leadSteps` before the step that it is for.
  */
 export function predictivePolicy(world: World): PredictiveRun {
   const { demandBps, leadSteps, stepsPerDay, testStart, holdSteps } = world;
@@ -50,27 +51,28 @@ export function predictivePolicy(world: World): PredictiveRun {
     first + Math.min(4 * stepsPerDay, Math.floor((testStart - first) / 2)),
   );
   const near = new NearFuture(demandBps, first, { horizon: leadSteps, stepsPerDay });
-  const paper = RISK_LEVELS.map(() => ({
+  const rules = RISK_LEVELS.length + LOOK_BACKS.length;
+  const paper = Array.from({ length: rules }, () => ({
     held: new HeldMachines(steps, holdSteps),
     sums: new StepSums(world),
+    planned: new Int32Array(steps),
   }));
-  const reactive = { machines: reactivePolicy(world, 0.5, 0.35, judgedFrom), sums: new StepSums(world) };
+  const reactive = { machines: reactivePolicy(world, 0.5, 0.35, first), sums: new StepSums(world) };
   const own = { held: new HeldMachines(steps, holdSteps), sums: new StepSums(world) };
+  const wishes = new Int32Array(rules);
   const machines = new Int32Array(steps);
   const forecastBps = new Float64Array(steps).fill(Number.NaN);
   const levelSteps = new Int32Array(RISK_LEVELS.length);
-  const planned = RISK_LEVELS.map(() => new Int32Array(steps));
-  let level: number | 'reactive' = DEFAULT_LEVEL;
-  let givenUp = false;
+  let choice: RuleChoice = { rule: DEFAULT_LEVEL, goalGivenUp: false };
   let goalGivenUpSteps = 0;
-  let reactiveSteps = 0;
+  let lookBackSteps = 0;
   let judgedAt = Number.NEGATIVE_INFINITY;
 
   for (let t = first; t + leadSteps < steps; t += 1) {
     const target = t + leadSteps;
     // Step t is measured now: every schedule learns what it would have cost.
     if (t >= judgedFrom) {
-      for (const [i, { sums }] of paper.entries()) sums.add(t, planned[i]![t]!);
+      for (const { sums, planned } of paper) sums.add(t, planned[t]!);
       reactive.sums.add(t, reactive.machines[t]!);
     }
     if (t >= testStart) own.sums.add(t, machines[t]!);
@@ -79,31 +81,39 @@ export function predictivePolicy(world: World): PredictiveRun {
       t - judgedFrom >= LEAST_JUDGED_DAYS * stepsPerDay
     ) {
       const past = (sums: StepSums): RiskRecord => sums.last(JUDGED_DAYS * stepsPerDay);
+      const records = paper.map(({ sums }) => past(sums));
       const ownPast = past(own.sums);
-      const choice = chooseRisk(
-        world,
-        paper.map(({ sums }) => past(sums)),
-        past(reactive.sums),
-        { ...ownPast, reactiveCostUsd: reactive.sums.last(ownPast.steps).costUsd },
-      );
-      level = choice.level;
-      givenUp = choice.goalGivenUp;
+      choice = chooseRule(world, {
+        levels: records.slice(0, RISK_LEVELS.length),
+        lookBacks: records.slice(RISK_LEVELS.length),
+        reactive: past(reactive.sums),
+        own: ownPast,
+        ownReactive: reactive.sums.last(ownPast.steps),
+      });
       judgedAt = t;
     }
     const { forecast, scale } = near.at(t);
     forecastBps[target] = forecast;
-    const wanted = (tau: number): number => {
+    const wished = (tau: number): number => {
       const over = forecast + scale * near.quantile(tau) - PRIVATE_SHARE * world.privateCapacityBps;
       return Math.max(0, Math.ceil(over / world.machineBps));
     };
-    for (const [i, tau] of RISK_LEVELS.entries()) planned[i]![target] = paper[i]!.held.next(wanted(tau));
+    wishes.set(RISK_LEVELS.map(wished));
+    wishes.set(lookBackWishes(world, t), RISK_LEVELS.length);
+    for (const [i, { planned, held }] of paper.entries()) planned[target] = held.next(wishes[i]!);
+    const wish = wishes[choice.rule]!;
+    const bound = reactive.machines[target]!;
     machines[target] = own.held.next(
-      level === 'reactive' ? reactive.machines[target]! : wanted(RISK_LEVELS[level]!),
+      choice.bound === 'floor'
+        ? Math.max(wish, bound)
+        : choice.bound === 'ceiling'
+          ? Math.min(wish, bound)
+          : wish,
     );
     if (target < testStart) continue;
-    if (givenUp) goalGivenUpSteps += 1;
-    if (level === 'reactive') reactiveSteps += 1;
-    else levelSteps[level]! += 1;
+    if (choice.goalGivenUp) goalGivenUpSteps += 1;
+    if (choice.rule >= RISK_LEVELS.length) lookBackSteps += 1;
+    else levelSteps[choice.rule]! += 1;
   }
-  return { machines, forecastBps, levelSteps, reactiveSteps, goalGivenUpSteps };
+  return { machines, forecastBps, levelSteps, lookBackSteps, goalGivenUpSteps };
 }

@@ -1,8 +1,5 @@
 import type { World } from './world.js';
 
-/** The schedule in force gives way when it really cost this much more than the reactive rule would have. */
-const STOP_LOSS = 1.05;
-
 /** What a schedule cost and missed over a stretch of the past. */
 export interface RiskRecord {
   readonly costUsd: number;
@@ -49,52 +46,91 @@ export class StepSums {
 const PAPER_SHARE = 0.4;
 /** Days over which the schedule in force must not use up more than its allowance. */
 const OWN_DAYS = 12;
-/** A level must have been at least this much cheaper than the reactive rule to replace it. */
+/** A level must have been at least this much cheaper than the reactive rule for the goal to be worth its price. */
 const REACTIVE_SHARE = 0.985;
-/** When the goal is given up the demand is erratic, and a narrow advantage on paper does not last. */
-const ERRATIC_SHARE = 0.95;
+/** What the schedule in force lost to the reactive rule is to be made good within so many days. */
+const CATCH_UP_DAYS = 3;
+/** Aims of the race with the reactive rule: cheaper and fewer violations by these parts, and one violation more. */
+const CHEAPER_BY = 0.005;
+const FEWER_BY = 0.05;
+const FEWER_STEPS = 1;
+/** A part of the reactive rule's cost that weighs as much as all of its violations. */
+const COST_SCALE = 0.03;
+/** How much both advantages together count beside the smaller one. */
+const SUM_SHARE = 0.1;
+
+/** What there is to choose from and how it did over one stretch of the past. */
+export interface RiskRecords {
+  /** Forecast levels, cheapest first. */
+  readonly levels: readonly RiskRecord[];
+  /** Rules that only look back. */
+  readonly lookBacks: readonly RiskRecord[];
+  readonly reactive: RiskRecord;
+  /** The schedule in force since it is, and the reactive rule over the same steps. */
+  readonly own: RiskRecord;
+  readonly ownReactive: RiskRecord;
+}
+
+export interface RuleChoice {
+  /** Index into levels and look-backs. */
+  readonly rule: number;
+  readonly goalGivenUp: boolean;
+  /** The reactive rule's machines are the least, or the most, to have. */
+  readonly bound?: 'floor' | 'ceiling';
+}
 
 /**
- * The risk level to run at, from what each would have done in the recent past.
+ * The rule to run by, from what each would have done in the recent past: an index into levels and look-backs.
  *
- * With a price per violation: the level with the least cost including it. With a goal: the first level that kept the
- * goal with a margin, one or more levels safer when the schedule in force has nearly used its own allowance. Where no
- * such level was cheaper than the reactive rule, the goal cannot be insured at a sensible price (unannounced spikes):
- * then the safest level that was cheaper than that rule and missed less, else the rule itself; the choice says so.
- *
- * @param levels by level, cheapest first, all over the same stretch
- * @param reactive the reactive rule over that stretch
- * @param own the schedule in force since it is, beside the reactive rule's cost over the same steps
+ * With a price per violation: the least cost including it. With a goal: the first level that kept the goal with a
+ * margin, one or more levels safer when the schedule in force has nearly used its own allowance. Where that was no
+ * cheaper than the reactive rule, or the schedule in force is behind that rule in cost or violations, the goal cannot
+ * be insured at a sensible price (unannounced spikes). Then the race is with the reactive rule: of all rules the one
+ * whose smaller advantage over it, in cost or in violations, counted from where both stand, is largest; and while the
+ * schedule in force is behind in one of them alone, that rule is its floor or its ceiling: it falls back no further.
  */
-export function chooseRisk(
-  world: World,
-  levels: readonly RiskRecord[],
-  reactive: RiskRecord,
-  own: RiskRecord & { readonly reactiveCostUsd: number },
-): { readonly level: number | 'reactive'; readonly goalGivenUp: boolean } {
-  const safest = levels.length - 1;
+export function chooseRule(world: World, records: RiskRecords): RuleChoice {
+  const { levels, lookBacks, reactive, own, ownReactive } = records;
   if (world.violationUsdPerStep !== undefined) {
-    const priced = levels.map((l) => l.costUsd + l.violationSteps * world.violationUsdPerStep!);
-    return { level: priced.indexOf(Math.min(...priced)), goalGivenUp: false };
+    const worth = world.violationUsdPerStep;
+    return {
+      rule: best([...levels, ...lookBacks], (l) => -l.costUsd - l.violationSteps * worth),
+      goalGivenUp: false,
+    };
   }
+  const safest = levels.length - 1;
   const share = world.maximumViolationPercent / 100;
-  const steps = levels[0]?.steps ?? 0;
-  let level = levels.findIndex((l) => l.violationSteps <= share * PAPER_SHARE * steps);
+  let level = levels.findIndex((l) => l.violationSteps <= share * PAPER_SHARE * reactive.steps);
   if (level < 0) level = safest;
+  // Each half of the allowance that is used up is a step towards safety.
   const allowance = Math.max(1, Math.floor(share * OWN_DAYS * world.stepsPerDay));
-  if (own.violationSteps > 0) {
-    // Each third of the allowance that is used up is a step towards safety.
-    level = Math.min(safest, level + Math.ceil((2 * own.violationSteps) / allowance));
+  level = Math.min(safest, level + Math.ceil((2 * own.violationSteps) / allowance));
+  const isDearer = own.costUsd > ownReactive.costUsd;
+  const isWorse = own.violationSteps > 0 && own.violationSteps >= ownReactive.violationSteps;
+  const keepsGoal = 3 * own.violationSteps <= 2 * allowance;
+  if (!isDearer && (!isWorse || keepsGoal) && levels[level]!.costUsd <= REACTIVE_SHARE * reactive.costUsd) {
+    return { rule: level, goalGivenUp: false };
   }
-  if (own.steps >= world.stepsPerDay / 4 && own.costUsd > STOP_LOSS * own.reactiveCostUsd) {
-    return { level: 'reactive', goalGivenUp: true };
-  }
-  const within = (part: number) => (i: number) => levels[i]!.costUsd <= part * reactive.costUsd;
-  if (within(REACTIVE_SHARE)(level)) return { level, goalGivenUp: false };
-  const fewer = levels.map((_, i) => i).filter((i) => levels[i]!.violationSteps < reactive.violationSteps);
-  for (const part of [ERRATIC_SHARE, REACTIVE_SHARE]) {
-    const safestWithin = fewer.filter((i) => i <= level).findLast(within(part));
-    if (safestWithin !== undefined) return { level: safestWithin, goalGivenUp: true };
-  }
-  return { level: 'reactive', goalGivenUp: true };
+  const part = (CATCH_UP_DAYS * world.stepsPerDay) / Math.max(1, reactive.steps);
+  const usdScale = COST_SCALE * Math.max(reactive.costUsd, 1e-9) * part;
+  const violationScale = Math.max(reactive.violationSteps, 1) * part;
+  const usdAim = (1 - CHEAPER_BY) * (ownReactive.costUsd + part * reactive.costUsd);
+  const violationAim =
+    (1 - FEWER_BY) * (ownReactive.violationSteps + part * reactive.violationSteps) - FEWER_STEPS;
+  const advantage = (rule: RiskRecord): number => {
+    const cheaper = (usdAim - own.costUsd - part * rule.costUsd) / usdScale;
+    const fewer = (violationAim - own.violationSteps - part * rule.violationSteps) / violationScale;
+    // A large lead in one makes up for nothing in the other.
+    const bounded = (value: number): number => Math.max(-1, Math.min(1, value));
+    return Math.min(cheaper, fewer) + SUM_SHARE * (bounded(cheaper) + bounded(fewer));
+  };
+  const rule = best([...levels, ...lookBacks], advantage);
+  if (isWorse === isDearer) return { rule, goalGivenUp: true };
+  return { rule, goalGivenUp: true, bound: isWorse ? 'floor' : 'ceiling' };
+}
+
+/** Index of the first of the highest scores. */
+function best(records: readonly RiskRecord[], score: (record: RiskRecord) => number): number {
+  const scores = records.map(score);
+  return scores.indexOf(Math.max(...scores));
 }

@@ -104,12 +104,12 @@ export async function simulate(series: Series, assumptions: Assumptions): Promis
   }
   if (predictive.goalGivenUpSteps > 0) {
     notes.push(
-      `in ${((100 * predictive.goalGivenUpSteps) / testSteps).toFixed(0)} % of the steps, at most ${world.maximumViolationPercent} % violations and costing less than the reactive rule were in conflict: the goal was relaxed to what the cost allowed`,
+      `in ${((100 * predictive.goalGivenUpSteps) / testSteps).toFixed(0)} % of the steps, at most ${world.maximumViolationPercent} % violations and costing less than the reactive rule were in conflict: the aim was to be cheaper than it with fewer violations`,
     );
   }
-  if (predictive.reactiveSteps > 0) {
+  if (predictive.lookBackSteps > 0) {
     notes.push(
-      `${predictive.reactiveSteps} steps followed the reactive rule: no forecast-based level was better in the past`,
+      `${predictive.lookBackSteps} steps followed a rule that only looks back: it did better in the past than a forecast`,
     );
   }
   if (world.testStart < 29 * world.stepsPerDay) {

@@ -84,9 +84,13 @@ export function worldOf(
   };
 }
 
+/** Whole machines of `machineBps` for an overflow; a hair above a whole number is rounding. */
+export const machinesFor = (overBps: number, machineBps: number): number =>
+  Math.max(0, Math.ceil(overBps / machineBps - 1e-9));
+
 /** Machines that step t needs: the demand over the private capacity, in whole machines. */
 export const machinesNeeded = (world: World, t: number): number =>
-  Math.max(0, Math.ceil((world.demandBps[t]! - world.privateCapacityBps) / world.machineBps - 1e-9));
+  machinesFor(world.demandBps[t]! - world.privateCapacityBps, world.machineBps);
 
 export interface Outcome {
   readonly computeCostUsd: number;
