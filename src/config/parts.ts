@@ -111,6 +111,17 @@ export function cycleSettings(config: GatewayConfig, instance: Instance): CycleS
         cpuCores: instance.cpuCores,
         memoryBytes: instance.memoryGiB * 2 ** 30,
         usdPerHour: instance.usdPerHour,
+        ...(instance.spotUsdPerHour === undefined
+          ? {}
+          : {
+              spot: {
+                usdPerHour: instance.spotUsdPerHour,
+                interruptionPerHour: instance.spotInterruptionPerHour ?? 0,
+              },
+            }),
+        ...(instance.reservedUsdPerHour === undefined
+          ? {}
+          : { reservedUsdPerHour: instance.reservedUsdPerHour }),
       },
     },
   };

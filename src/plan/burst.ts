@@ -35,6 +35,29 @@ function quantile(values: Float64Array, q: number): number {
 const freeOf = (month: BurstMonth): number =>
   Math.floor((month.demandBps.length - month.monthStart) * (1 - month.percentile) + 1e-9);
 
+/**
+ * The level to aim at for the rest of a month: the lowest that the recent past says the free samples will last for.
+ *
+ * @param past rates before now, at least as long as the windows where there is so much
+ */
+export function aimedLevelBps(
+  past: Float64Array,
+  state: {
+    readonly freeLeft: number;
+    readonly samplesLeft: number;
+    readonly samplesOfMonth: number;
+    readonly samplesPerDay: number;
+  },
+): number {
+  const { freeLeft, samplesLeft, samplesOfMonth, samplesPerDay } = state;
+  const heldBack = 1 - EARLY_SHARE * Math.min(1, (EARLY_SLOPE * samplesLeft) / samplesOfMonth);
+  const share = Math.max(0, Math.min(1, (freeLeft * heldBack) / samplesLeft));
+  return Math.max(
+    0,
+    ...WINDOWS_DAYS.map((days) => quantile(past.subarray(-days * samplesPerDay), 1 - share)),
+  );
+}
+
 /** Half and half, always: what no plan costs. */
 export function evenSplit(month: BurstMonth): BurstSplit {
   const half = month.demandBps.subarray(month.monthStart).map((value) => value / 2);
@@ -65,14 +88,13 @@ export function burstSplit(month: BurstMonth): BurstSplit {
   let level = 0;
   for (let i = 0; i < samples; i += 1) {
     if (i % samplesPerDay === 0) {
-      const remaining = samples - i;
-      const heldBack = 1 - EARLY_SHARE * Math.min(1, (EARLY_SLOPE * remaining) / samples);
-      const share = Math.max(0, Math.min(1, ((left[0]! + left[1]!) * heldBack) / remaining));
-      for (const days of WINDOWS_DAYS) {
-        const from = Math.max(0, monthStart + i - days * samplesPerDay);
-        const past = demandBps.subarray(from, monthStart + i);
-        if (past.length > 0) level = Math.max(level, quantile(past, 1 - share));
-      }
+      const aimed = aimedLevelBps(demandBps.subarray(0, monthStart + i), {
+        freeLeft: left[0]! + left[1]!,
+        samplesLeft: samples - i,
+        samplesOfMonth: samples,
+        samplesPerDay,
+      });
+      level = Math.max(level, aimed);
     }
     const demand = demandBps[monthStart + i]!;
     const one = left[0]! >= left[1]! ? 0 : 1;

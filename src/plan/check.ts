@@ -27,6 +27,15 @@ export function checkInput(input: PlanInput): void {
       throw fail('TG_PLAN_INPUT', { reason: `link ${link.linkId} has a negative capacity or price` });
     }
   }
+  for (const { linkId, burst } of links) {
+    if (burst === undefined) continue;
+    const { levelBps, freeSamples, sampleMs, usdPerMbps } = burst;
+    if (!(levelBps >= 0) || !(freeSamples >= 0) || !(sampleMs > 0) || !(usdPerMbps >= 0)) {
+      throw fail('TG_PLAN_INPUT', {
+        reason: `link ${linkId} has a negative level, price or number of free samples`,
+      });
+    }
+  }
   for (const period of periods) {
     if (!(period.durationMs > 0)) throw fail('TG_PLAN_INPUT', { reason: 'a period has no duration' });
   }

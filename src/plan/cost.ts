@@ -1,4 +1,5 @@
 import { roomBps } from './model.js';
+import { purchaseOf } from './purchase.js';
 import type { PlanInput } from './types.js';
 
 const HOUR_MS = 3_600_000;
@@ -34,7 +35,8 @@ export function linkTotals(input: PlanInput, rates: LinkRates): number[][] {
 }
 
 /**
- * Prices a schedule: egress at the marginal price, port-hours, instance-hours, and the worth of minutes in which a
+ * Prices a schedule: egress at the marginal price, percentile-billed rates above their level, port-hours,
+ * instance-hours, and the worth of minutes in which a
  * link or the hosts have no room. What finds no room on its link is billed as if it took the dearest one: overload
  * never makes a plan look cheap. The one rule by which plans and "doing nothing" are compared.
  */
@@ -44,6 +46,7 @@ export function scheduleCost(input: PlanInput, schedule: Schedule): ScheduleCost
   const peak = linkTotals(input, schedule.peak);
   const median = linkTotals(input, schedule.median);
   const needs = hostNeeds(input);
+  const { usdPerHour } = purchaseOf(input);
   let usd = 0;
   let violationMinutes = 0;
   for (const [t, period] of periods.entries()) {
@@ -59,12 +62,31 @@ export function scheduleCost(input: PlanInput, schedule: Schedule): ScheduleCost
       violated ||= over > 0;
     }
     const count = schedule.instances[t]!;
-    usd += count * hosts.instance.usdPerHour * hours;
+    usd += count * usdPerHour * hours;
     violated ||= needs.cpu[t]! > hosts.privateCpuCores + count * hosts.instance.cpuCores + 1e-9;
     violated ||= needs.memory[t]! > hosts.privateMemoryBytes + count * hosts.instance.memoryBytes + 1;
     if (violated) violationMinutes += period.durationMs / MINUTE_MS;
   }
+  for (const l of links.keys()) usd += burstUsd(input, l, peak[l]!);
   return { usd: usd + violationMinutes * goals.violationUsdPerMinute, violationMinutes };
+}
+
+/** What a percentile-billed link owes above its level, after the free samples: the rate that is then the highest. */
+function burstUsd(input: PlanInput, l: number, rates: readonly number[]): number {
+  const { burst } = input.links[l]!;
+  if (burst === undefined) return 0;
+  const sorted = rates
+    .map((rate, t) => ({
+      rate,
+      samples: Math.max(1, Math.round(input.periods[t]!.durationMs / burst.sampleMs)),
+    }))
+    .sort((a, b) => b.rate - a.rate || a.samples - b.samples);
+  let left = burst.freeSamples;
+  for (const { rate, samples } of sorted) {
+    if (samples > left) return (Math.max(0, rate - burst.levelBps) / 1e6) * burst.usdPerMbps;
+    left -= samples;
+  }
+  return 0;
 }
 
 function hostNeeds(input: PlanInput): { readonly cpu: number[]; readonly memory: number[] } {

@@ -1,10 +1,19 @@
-export { type BurstMonth, type BurstSplit, burstSplit, evenSplit, perfectBurstBps } from './burst.js';
+export {
+  aimedLevelBps,
+  type BurstMonth,
+  type BurstSplit,
+  burstSplit,
+  evenSplit,
+  perfectBurstBps,
+} from './burst.js';
+export { type CircuitDecision, type CircuitState, circuitDecision } from './circuit.js';
 export { demandClasses, MAXIMUM_CLASSES } from './classes.js';
 export { instancesNeeded, linkTotals, type Schedule, scheduleCost } from './cost.js';
 export { diffPlans, type PlanChange, type PlanDifference } from './diff.js';
 export { planId } from './identity.js';
 export { type LedgerDay, type LedgerLink, type LedgerUsage, ledgerOf } from './ledger.js';
 export { Planner } from './planner.js';
+export { type Purchase, purchaseOf } from './purchase.js';
 export {
   type AssumptionSettings,
   type Assumptions,
@@ -16,6 +25,7 @@ export type {
   Allocation,
   BindingConstraint,
   InstanceCount,
+  LinkBurst,
   Period,
   Plan,
   PlanGoals,

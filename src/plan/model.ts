@@ -61,7 +61,8 @@ export function linkModel(input: PlanInput, classes: readonly DemandClass[]): Li
       }),
     ),
   );
-  const penalty = 1000 * (dearest + TIE_USD * 2 * L) + 1;
+  const burstUsd = links.map((link) => ((link.burst?.usdPerMbps ?? 0) * unitBps) / 1e6);
+  const penalty = 1000 * (Math.max(dearest, ...burstUsd) + TIE_USD * 2 * L) + 1;
   const overflow = links.map(() => periods.map(() => model.column(penalty)));
   for (const [k, demand] of classes.entries()) {
     if (demand.deferrableMs !== undefined) addDeferred(model, input, demand, columns[k]!, unitBps);
@@ -103,12 +104,47 @@ export function linkModel(input: PlanInput, classes: readonly DemandClass[]): Li
       ),
     ),
   );
+  for (const l of links.keys()) addBurst(model, input, l, columns, burstUsd[l]!, unitBps);
   return {
     programme: model.build(),
     column: (k, l, t) => columns[k]![l]![t]!,
     room: (l, t) => rooms[l]![t]!,
     unitBps,
   };
+}
+
+/**
+ * A link that is billed by a percentile: total ≤ level + extra + M·free in each period, Σ samples·free ≤ free samples,
+ * the extra paid for once: it is owed for the month, whenever it is used.
+ */
+function addBurst(
+  model: ProgrammeBuilder,
+  input: PlanInput,
+  l: number,
+  columns: readonly (readonly (readonly number[])[])[],
+  usdPerUnit: number,
+  unitBps: number,
+): void {
+  const { burst, capacityBps } = input.links[l]!;
+  if (burst === undefined) return;
+  const infinity = Number.POSITIVE_INFINITY;
+  const extra = model.column(usdPerUnit);
+  const samples = input.periods.map((period) => Math.max(1, Math.round(period.durationMs / burst.sampleMs)));
+  // A link never carries more than all there is.
+  const beyond = Math.min(1, capacityBps / unitBps);
+  const free = samples.map((count) => model.column(0, 0, count <= burst.freeSamples ? 1 : 0, true));
+  for (const [t, column] of free.entries()) {
+    model.row(
+      [...columns.map((byLink) => [byLink[l]![t]!, 1] as const), [extra, -1], [column, -beyond]],
+      -infinity,
+      burst.levelBps / unitBps,
+    );
+  }
+  model.row(
+    free.map((column, t) => [column, samples[t]!] as const),
+    0,
+    burst.freeSamples,
+  );
 }
 
 function addDeferred(

@@ -4,13 +4,15 @@ import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { workerFile } from '../base/worker-file.js';
 import { checkInput } from './check.js';
+import { type CircuitDecision, circuitDecision } from './circuit.js';
 import { demandClasses } from './classes.js';
-import { instancesNeeded, type LinkRates, type Schedule, scheduleCost } from './cost.js';
+import { instancesNeeded, type LinkRates, linkTotals, type Schedule, scheduleCost } from './cost.js';
 import { disaggregate, type WorkloadRates } from './disaggregate.js';
 import { inputHash, planId } from './identity.js';
 import { type LinkModel, linkModel } from './model.js';
+import { purchaseOf, reservationWords } from './purchase.js';
 import type { SolveTask } from './solve-worker.js';
-import type { ProgrammeSolution } from './solver/highs.js';
+import type { Programme, ProgrammeSolution } from './solver/highs.js';
 import type { Allocation, InstanceCount, Plan, PlanInput, WorkloadDemand } from './types.js';
 import { bindingOf, reasonsOf } from './words.js';
 
@@ -27,7 +29,7 @@ const WORDS = {
   feasible: 'Time limit, best feasible',
   infeasible: 'Infeasible',
   none: 'Failed',
-  relaxed: 'Optimal, but workloads that should not be split may be',
+  relaxed: 'Time limit, yes-or-no decisions relaxed',
 };
 
 const sharesOf = (workload: WorkloadDemand, input: PlanInput): number[] => {
@@ -66,10 +68,13 @@ const expectedOf = (input: PlanInput, peak: LinkRates): LinkRates =>
  */
 export class Planner implements Component {
   readonly #logger: Logger;
+  readonly #searchSeconds: number;
   #pool: Piscina | undefined;
 
-  constructor(options: { readonly logger: Logger }) {
+  /** @param options.searchSeconds limit of a search with yes-or-no decisions */
+  constructor(options: { readonly logger: Logger; readonly searchSeconds?: number }) {
     this.#logger = options.logger;
+    this.#searchSeconds = options.searchSeconds ?? SEARCH_SECONDS;
   }
 
   async start(): Promise<void> {
@@ -118,6 +123,8 @@ export class Planner implements Component {
       doNothingViolationMinutes: doNothing.violationMinutes,
       binding: bindingOf(input, peak, solved ? { model, rowDual: solution.rowDual } : undefined),
       reasons: reasonsOf(input, peak),
+      purchase: purchaseWords(input, instances),
+      circuits: circuitsOf(input, expectedOf(input, peak)),
       conflicts: conflictsOf(input, peak, cost.violationMinutes),
       inputs: {
         sha256: inputHash(input),
@@ -142,9 +149,17 @@ export class Planner implements Component {
       if (isSearch) {
         const found = await this.#run({
           programme,
-          options: { timeLimitSeconds: SEARCH_SECONDS, relativeGap: 1e-4 },
+          options: { timeLimitSeconds: this.#searchSeconds, relativeGap: 1e-4 },
         });
-        if (found.columnValue.length > 0) return { ...found, relaxed: false };
+        if (found.columnValue.length > 0) {
+          // With its decisions taken, what is left is linear, and has the duals that a search does not give.
+          const fixed = await this.#run({
+            programme: withDecisions(relaxation, integer!, found.columnValue),
+            options: { timeLimitSeconds: LINEAR_SECONDS },
+          });
+          const { rowDual } = fixed.status === 'optimal' ? fixed : found;
+          return { ...found, rowDual, relaxed: false };
+        }
       }
       const linear = await this.#run({
         programme: relaxation,
@@ -169,6 +184,18 @@ export class Planner implements Component {
     const signal = AbortSignal.timeout(PATIENCE_MS);
     return (await this.#pool.run(task, { name: 'solve', signal })) as ProgrammeSolution;
   }
+}
+
+/** The programme once its yes-or-no columns stand. */
+function withDecisions(relaxation: Programme, integer: Int32Array, values: Float64Array): Programme {
+  const columnLower = Float64Array.from(relaxation.columnLower);
+  const columnUpper = Float64Array.from(relaxation.columnUpper);
+  for (const [i, kind] of integer.entries()) {
+    if (kind === 0) continue;
+    columnLower[i] = Math.round(values[i]!);
+    columnUpper[i] = columnLower[i]!;
+  }
+  return { ...relaxation, columnLower, columnUpper };
 }
 
 /** Rates by workload out of the classes' solution. */
@@ -222,6 +249,36 @@ const instanceCounts = (input: PlanInput, instances: readonly number[]): Instanc
     untilMs: period.startMs + period.durationMs,
     count: instances[t]!,
   }));
+
+function purchaseWords(input: PlanInput, instances: readonly number[]): NonNullable<Plan['purchase']> {
+  const purchase = purchaseOf(input);
+  const reserve = reservationWords(input.hosts, purchase, instances);
+  return { kind: purchase.kind, words: purchase.words, ...(reserve === undefined ? {} : { reserve }) };
+}
+
+/** Circuit steps: what would go over a circuit is what goes there now, and what dearer links carry beside it. */
+function circuitsOf(input: PlanInput, expected: LinkRates): CircuitDecision[] {
+  const totals = linkTotals(input, expected);
+  return input.links.flatMap((link, l): CircuitDecision[] => {
+    if (link.circuit === undefined || !link.healthy) return [];
+    const dearer = input.links
+      .map((other, o) => ({ other, o }))
+      .filter(({ other }) => other.usdPerGb > link.usdPerGb && other.healthy);
+    const rates = input.periods.map((period, t) => ({
+      bps: totals[l]![t]! + dearer.reduce((sum, { o }) => sum + totals[o]![t]!, 0),
+      durationMs: period.durationMs,
+    }));
+    const elsewhereUsdPerGb = Math.min(...dearer.map(({ other }) => other.usdPerGb));
+    const { maximumUtilisation } = input.goals;
+    return [
+      circuitDecision(link.linkId, link.circuit, rates, {
+        nowMs: input.nowMs,
+        maximumUtilisation,
+        elsewhereUsdPerGb,
+      }),
+    ];
+  });
+}
 
 /** Goals that this plan cannot keep, and what would have to give. */
 function conflictsOf(input: PlanInput, peak: LinkRates, violationMinutes: number): string[] {

@@ -1,3 +1,5 @@
+import type { CircuitDecision, CircuitState } from './circuit.js';
+
 /** A stretch of the future that is planned as one. */
 export interface Period {
   readonly startMs: number;
@@ -37,6 +39,21 @@ export interface PlanLink {
   /** One way, as measured or configured; unknown = fast enough for everyone. */
   readonly latencyMs?: number;
   readonly tariffId?: string;
+  /** Where the month stands with a link that is billed by a percentile of its samples. */
+  readonly burst?: LinkBurst;
+  /** Where its capacity comes in steps. */
+  readonly circuit?: CircuitState;
+}
+
+/** Above the level, a sample is free while there are free samples left; then each Mbit/s is owed for the month. */
+export interface LinkBurst {
+  /** Billed already, committed, or meant to be billed this month. */
+  readonly levelBps: number;
+  /** Samples that may exceed the level. */
+  readonly freeSamples: number;
+  readonly sampleMs: number;
+  /** For each Mbit/s above the level. */
+  readonly usdPerMbps: number;
 }
 
 /** Where workloads run: own hosts first, then instances that are rented by the hour. */
@@ -48,6 +65,12 @@ export interface PlanHosts {
     readonly cpuCores: number;
     readonly memoryBytes: number;
     readonly usdPerHour: number;
+    /** From spare capacity, which may be taken back. */
+    readonly spot?: { readonly usdPerHour: number; readonly interruptionPerHour: number };
+    /** When reserved for a year. */
+    readonly reservedUsdPerHour?: number;
+    /** From the loss of an instance until another one stands. */
+    readonly replacementMinutes?: number;
   };
 }
 
@@ -126,5 +149,13 @@ export interface Plan {
   readonly costInterval?: { readonly lowUsd: number; readonly highUsd: number };
   /** Goals that cannot all be kept, and the smallest relaxation that would do. */
   readonly conflicts?: readonly string[];
+  /** How instances are bought, in words; and what reserving would save, where it would. */
+  readonly purchase?: {
+    readonly kind: 'on-demand' | 'spot';
+    readonly words: string;
+    readonly reserve?: string;
+  };
+  /** What to lease where capacity comes in steps. */
+  readonly circuits?: readonly CircuitDecision[];
   readonly solver: { readonly status: string; readonly classes: number };
 }

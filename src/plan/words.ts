@@ -13,7 +13,10 @@ export function bindingOf(
   solved: { readonly model: LinkModel; readonly rowDual: Float64Array } | undefined,
 ): BindingConstraint[] {
   const totals = linkTotals(input, peak);
-  return input.links.flatMap((link, l): BindingConstraint[] => {
+  return input.links.flatMap((_, l) => [...levelOf(input, l, totals[l]!), ...fullness(l)]);
+
+  function fullness(l: number): BindingConstraint[] {
+    const link = input.links[l]!;
     const room = roomBps(input, l);
     const full = input.periods
       .map((_, t) => t)
@@ -36,7 +39,18 @@ export function bindingOf(
       `one more Gbit/s of ${link.linkId} would save $${shadowUsdPerGbps.toFixed(4)} over the horizon, at the margin`,
     );
     return [{ constraint, shadowUsdPerGbps, words: words.join('; ') }];
-  });
+  }
+}
+
+/** A percentile-billed link at its level: what more would cost, and how often it is exceeded for free. */
+function levelOf(input: PlanInput, l: number, totals: readonly number[]): BindingConstraint[] {
+  const { linkId, burst } = input.links[l]!;
+  if (burst === undefined) return [];
+  const above = totals.filter((rate) => rate > burst.levelBps * (1 + 1e-6) + 1).length;
+  const at = totals.filter((rate) => Math.abs(rate - burst.levelBps) <= burst.levelBps * 1e-6).length;
+  if (above + at === 0) return [];
+  const words = `${linkId} is at its billed level (${formatRate(burst.levelBps)}) in ${at} periods and above it in ${above}, ${burst.freeSamples} samples may be: beyond them, one more Mbit/s costs $${burst.usdPerMbps} for the month`;
+  return [{ constraint: `level:${linkId}`, words }];
 }
 
 /** Why each workload goes where it goes. */

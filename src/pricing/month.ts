@@ -48,3 +48,8 @@ export function billingMonth(text: string, timeZone = 'UTC'): BillingMonth {
   const endMs = month === 12 ? monthStartMs(year + 1, 1, timeZone) : monthStartMs(year, month + 1, timeZone);
   return { month: text, startMs, endMs, hours: (endMs - startMs) / 3_600_000 };
 }
+
+/** The billing month that a moment lies in, by the contract's clock. */
+export function billingMonthAt(atMs: number, timeZone = 'UTC'): BillingMonth {
+  return billingMonth(new Date(atMs + offsetMs(timeZone, atMs)).toISOString().slice(0, 7), timeZone);
+}

@@ -10,7 +10,9 @@ import { register as registerCost } from '../../src/cli/commands/cost.js';
 import { register as registerPlan } from '../../src/cli/commands/plan.js';
 import type { CliContext } from '../../src/cli/context.js';
 import { writeRuntimeFile } from '../../src/config/runtime-file.js';
+import { LinkPrices } from '../../src/pipeline/link-prices.js';
 import { type Plan, Planner } from '../../src/plan/index.js';
+import { PriceBook } from '../../src/pricing/index.js';
 import { Store, storeConfig } from '../../src/store/index.js';
 
 /** Runs one command line as a newcomer would; what it wrote to stdout. */
@@ -120,6 +122,76 @@ describe('plan and cost commands against a store', () => {
     expect(await run('cost', 'invoice', '--month', '2026-10', ...tariffs)).toContain(
       'total of 2026-10: $451.80',
     );
+  });
+
+  test('prices are written down when they change, and the month is read back from the store', async () => {
+    const book = PriceBook.parse(`version: 1
+tariffs:
+  - { tariffId: metered, description: m, source: s, date: 2026-10-01, egress: [{ upToGb: 1, usdPerGb: 2 }, { usdPerGb: 1 }] }
+  - tariffId: transit
+    description: t
+    source: s
+    date: 2026-10-01
+    egress: [{ usdPerGb: 0 }]
+    burstable: { commitMbps: 1, usdPerMbpsMonth: 3, rule: out }
+  - tariffId: line
+    description: l
+    source: s
+    date: 2026-10-01
+    egress: [{ usdPerGb: 0 }]
+    circuit: { leadHours: 1, minimumHoldHours: 2, coolDownHours: 1, steps: [{ mbps: 10, usdPerMonth: 6 }, { mbps: 100, usdPerMonth: 9 }] }
+instances: []
+`);
+    const links = (capacity: number) =>
+      ['metered', 'transit', 'line'].map((tariff) => ({
+        ...{ linkId: `by-${tariff}`, network: 'public' as const, wayOut: true, tariff },
+        capacity,
+      }));
+    const usage = (time: string, linkId: string, octetsOut: number) => ({
+      ...{ time, gateway: 'priced', workloadId: 1, linkId, octetsOut, octetsIn: 0 },
+      ...{ packetsOut: 1, packetsIn: 0, flows: 1 },
+    });
+    const at = (text: string): number => Date.parse(text);
+    // Three samples of 100 Mbit/s on the first of October, all within the month's free ones.
+    await store.client.insertRows(
+      'usage_5m',
+      ['00:00:00', '00:05:00', '00:10:00'].map((t) => usage(`2026-10-01 ${t}`, 'by-transit', 100e6 * 37.5)),
+    );
+    const before = new LinkPrices(store.client, 'priced', book, links(10e6));
+    const [metered, transit, line] = await before.planLinks(at('2026-10-01T12:00:00Z'));
+    expect(metered?.usdPerGb).toBe(2);
+    // 31 days × 288 × 5 % = 446 free samples; the day so far aims no higher than the commit of 1 Mbit/s.
+    expect(transit?.burst).toEqual({
+      ...{ levelBps: 1e6, freeSamples: 443, sampleMs: 300_000, usdPerMbps: 3 },
+    });
+    expect(line?.circuit).toMatchObject({ currentMbps: 10 });
+    expect(line?.circuit?.sinceMs).toBeUndefined();
+    await before.planLinks(at('2026-10-01T13:00:00Z'));
+    await store.client.insertRows('usage_1h', [usage('2026-10-01 14:00:00', 'by-metered', 3e9)]);
+    // A new process, links of another capacity: what the month was is known from the store.
+    const after = new LinkPrices(store.client, 'priced', book, links(100e6));
+    const later = await after.planLinks(at('2026-10-02T00:00:00Z'));
+    expect(later[0]?.usdPerGb).toBe(1);
+    expect(later[1]?.burst?.freeSamples).toBe(443);
+    const next = await new LinkPrices(store.client, 'priced', book, links(100e6)).planLinks(
+      at('2026-10-03T00:00:00Z'),
+    );
+    expect(next[2]?.circuit).toMatchObject({ currentMbps: 100, sinceMs: at('2026-10-02T00:00:00Z') });
+    const rows = await store.client.query<{ usdPerGb: number; validFrom: string }>(
+      `SELECT usdPerGb, toString(validFrom) AS validFrom FROM link_prices FINAL WHERE gateway = 'priced' AND linkId = 'by-metered' ORDER BY link_prices.validFrom`,
+    );
+    expect(rows.map((row) => row.usdPerGb)).toEqual([2, 1, 1]);
+    const [costs] = await store.client.query<{ trafficUsd: number; missing: number }>(
+      `SELECT sum(trafficUsd) AS trafficUsd, toFloat64(sum(hoursWithoutPrice)) AS missing FROM cost_daily WHERE gateway = 'priced' AND linkId = 'by-metered'`,
+    );
+    expect(costs).toEqual({ trafficUsd: 6, missing: 0 });
+    const items = await store.client.query<{ item: string; price: number }>(
+      `SELECT item, price FROM prices FINAL WHERE gateway = 'priced' AND tariffId = 'metered' ORDER BY item`,
+    );
+    expect(items).toEqual([
+      { item: 'egress per GB from 0 GB', price: 2 },
+      { item: 'egress per GB from 1 GB', price: 1 },
+    ]);
   });
 
   test('a link without a tariff is named, and what there is', async () => {
