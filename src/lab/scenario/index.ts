@@ -2,6 +2,7 @@ import type { Logger } from '../../base/logger.js';
 import { labError } from '../errors.js';
 import { LabTopology } from '../topology.js';
 import { ceilingsScenario } from './ceiling-changes.js';
+import { dayScenario } from './day.js';
 import { guardBreachScenario } from './guard-breach.js';
 import { killMidApplyScenario } from './kill-mid-apply.js';
 import { linkDownScenario } from './link-down.js';
@@ -18,6 +19,7 @@ const SCENARIOS: Readonly<Record<string, (stage: Stage, brief: boolean) => Promi
   'link-down': (stage) => linkDownScenario(stage),
   ceilings: (stage, brief) => ceilingsScenario(stage, brief ? 1 : 3),
   surge: (stage) => surgeScenario(stage),
+  day: (stage, brief) => dayScenario(stage, brief ? { dayMs: 8_000 } : {}),
   'guard-breach': (stage) => guardBreachScenario(stage),
   'kill-9-mid-apply': (stage, brief) => killMidApplyScenario(stage, brief ? 4 : 10),
 };

@@ -36,6 +36,14 @@ export interface ScenarioReport {
   /** From the reaction until the request latency's p99 was under its goal again. */
   readonly recoveryMs?: number;
   readonly latencyP99Ms?: { readonly before: number; readonly worst: number; readonly after: number };
+  /** How long before the peak the first new flows were moved. */
+  readonly movedBeforePeakMs?: number;
+  /** Seconds in which the request latency's p99 was above its goal, and what the public side cost, by forecast … */
+  readonly violationSeconds?: number;
+  readonly costUsd?: number;
+  /** … and on a day with the same load by the reactive rule alone. */
+  readonly reactiveViolationSeconds?: number;
+  readonly reactiveCostUsd?: number;
   /** How long new flows were lost. */
   readonly lossWindowMs?: number;
   /** What the guard found, and whether the next plan was held off after it. */

@@ -7,7 +7,7 @@ import {
   SteerActuator,
 } from '../../actuate/index.js';
 import { XdpSource } from '../../capture/xdp.js';
-import { LAB_BURST, LAB_BURST_CLIENTS } from '../plan.js';
+import { LAB_BURST, LAB_BURST_CLIENTS, type LabLinkId } from '../plan.js';
 import type { LabTopology } from '../topology.js';
 import { LAB_WORKLOADS } from '../traffic/workloads.js';
 import { Prober } from './prober.js';
@@ -132,9 +132,9 @@ export class Stage {
     return this.topology.interfaces.reduce((sum, i) => sum + (counters.get(i.name)?.rxPackets ?? 0), 0);
   }
 
-  /** Octets that came into the gateway by the private link. */
-  receivedFromPrivate(): number {
-    return this.gateway.interfaceCounters().get('private')?.rxOctets ?? 0;
+  /** Octets that came into the gateway by a link. */
+  receivedFrom(link: LabLinkId): number {
+    return this.gateway.interfaceCounters().get(link)?.rxOctets ?? 0;
   }
 
   /** Packets that any interface of the lab threw away: what a starved CPU loses, whoever steers. */
