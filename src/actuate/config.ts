@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { durationSetting } from '../base/settings.js';
+import { durationSetting, sizeSetting } from '../base/settings.js';
 
 const clock = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'expected a time such as "22:30"');
 
@@ -7,7 +7,9 @@ const clock = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'expected a time suc
 export const actuateConfig = z.strictObject({
   mode: z.enum(['observe', 'recommend', 'approve', 'automatic']).default('recommend'),
   /** In the order in which they act. */
-  actuators: z.array(z.enum(['dry-run', 'steer', 'route', 'htb', 'webhook', 'exec'])).default(['dry-run']),
+  actuators: z
+    .array(z.enum(['dry-run', 'steer', 'route', 'htb', 'webhook', 'exec', 'kubernetes', 'aws']))
+    .default(['dry-run']),
   maxChangesPerHour: z.int().positive().default(120),
   /** Largest part of a workload's new flows that one plan may move, 0..1. */
   maxShareMoved: z.number().min(0).max(1).default(1),
@@ -37,6 +39,38 @@ export const actuateConfig = z.strictObject({
     .strictObject({
       command: z.tuple([z.string()], z.string()),
       timeout: durationSetting.prefault('30s'),
+    })
+    .optional(),
+  kubernetes: z
+    .strictObject({
+      kubeconfig: z.string().optional(),
+      context: z.string().optional(),
+      workloads: z.array(
+        z.strictObject({
+          workload: z.string(),
+          kind: z.enum(['Deployment', 'StatefulSet']).default('Deployment'),
+          namespace: z.string().default('default'),
+          name: z.string(),
+          coresPerReplica: z.number().positive().optional(),
+          minReplicas: z.int().min(0).default(1),
+          maxReplicas: z.int().positive().default(100),
+          container: z.string().optional(),
+        }),
+      ),
+    })
+    .optional(),
+  aws: z
+    .strictObject({
+      region: z.string(),
+      endpoint: z.url().optional(),
+      groups: z.array(
+        z.strictObject({
+          pool: z.string(),
+          group: z.string(),
+          coresPerInstance: z.number().positive(),
+          memoryPerInstance: sizeSetting,
+        }),
+      ),
     })
     .optional(),
   guard: z

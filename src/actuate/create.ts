@@ -1,12 +1,14 @@
 import type { Logger } from '../base/logger.js';
 import type { SteeringDatapath } from '../capture/steering.js';
 import type { Actuator } from './actuator.js';
+import { AwsActuator } from './aws.js';
 import type { ActuateConfig } from './config.js';
 import { DryRunActuator } from './dry-run.js';
 import { actuateError } from './errors.js';
 import { ExecActuator } from './exec.js';
 import type { GuardLimits } from './guard.js';
 import { HtbActuator } from './htb.js';
+import { KubernetesActuator, type KubernetesOptions } from './kubernetes.js';
 import type { ActuatedLink, EndpointsOf } from './link.js';
 import type { Policy } from './policy.js';
 import { RouteActuator } from './route.js';
@@ -75,6 +77,22 @@ function makeActuator(
       const { url, secret, timeout, retries } = config.webhook;
       return new WebhookActuator({ url, secret, gateway, timeoutMs: timeout, retries });
     }
+    case 'kubernetes': {
+      if (config.kubernetes === undefined) throw actuateError('TG_ACTUATE_CONFIG', { name });
+      return new KubernetesActuator(withoutUndefined(config.kubernetes));
+    }
+    case 'aws': {
+      if (config.aws === undefined) throw actuateError('TG_ACTUATE_CONFIG', { name });
+      const { region, endpoint, groups } = config.aws;
+      return new AwsActuator({
+        region,
+        ...(endpoint === undefined ? {} : { endpoint }),
+        groups: groups.map(({ memoryPerInstance, ...group }) => ({
+          ...group,
+          memoryBytesPerInstance: memoryPerInstance,
+        })),
+      });
+    }
     case 'exec': {
       if (config.exec === undefined) throw actuateError('TG_ACTUATE_CONFIG', { name });
       const { command, timeout } = config.exec;
@@ -82,6 +100,10 @@ function makeActuator(
     }
   }
 }
+
+/** Absent and undefined are the same to a reader of JSON, not to `exactOptionalPropertyTypes`. */
+const withoutUndefined = (settings: NonNullable<ActuateConfig['kubernetes']>): KubernetesOptions =>
+  JSON.parse(JSON.stringify(settings)) as KubernetesOptions;
 
 /** The policy of a configuration. */
 export const policyOf = (config: ActuateConfig): Policy => ({

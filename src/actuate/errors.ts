@@ -41,6 +41,11 @@ export const actuateError = defineErrors({
     hint: 'add actuate.{name} to the configuration',
     exitCode: 2,
   },
+  TG_ACTUATE_PACKAGE: {
+    message: 'the package {package} is not installed',
+    hint: 'install it with `npm install {package}`; it is optional',
+    exitCode: 3,
+  },
   TG_ACTUATE_JOURNAL: {
     message: 'the journal {file} cannot be {action}: {reason}',
     hint: 'check the disk and the permissions; nothing is applied without a journal',

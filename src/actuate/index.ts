@@ -13,6 +13,7 @@ export {
   type Verification,
 } from './actuator.js';
 export { type ApplierOptions, type ApplyReport, PlanApplier, type PlanPreview } from './applier.js';
+export { AwsActuator, type AwsGroup, type AwsOptions } from './aws.js';
 export { type ActuateConfig, actuateConfig } from './config.js';
 export { type ActuatorParts, guardLimitsOf, makeActuators, policyOf } from './create.js';
 export { DryRunActuator } from './dry-run.js';
@@ -35,6 +36,7 @@ export {
   type JournalMirror,
   journalledPlans,
 } from './journal.js';
+export { KubernetesActuator, type KubernetesOptions, type KubernetesWorkload } from './kubernetes.js';
 export { FileLease } from './lease.js';
 export type { ActuatedLink, EndpointsOf, ServiceEndpoint } from './link.js';
 export { type BlackoutWindow, type Policy, reasonsAgainst, shareMoved } from './policy.js';
