@@ -27,10 +27,10 @@ CONSOLE_SOURCES := $(shell find src/console -type f 2>/dev/null)
 
 say = @printf '\033[36m▶\033[0m %s\n' "$(1)" >&2
 
-.PHONY: setup setup-test build bpf native ts console run test bench bench-packet bench-replay fuzz lint fmt clean help
+.PHONY: setup setup-test build bpf native ts console run test bench bench-packet bench-replay fuzz lint fmt package test-package clean help
 
 help:
-	@echo 'make run [SECONDS=90] [INTERFACE=eth1,eth2] | test | build | bench | bench-packet | bench-replay | fuzz [SECONDS=60] | lint | fmt | clean'
+	@echo 'make run [SECONDS=90] [INTERFACE=eth1,eth2] | test | build | bench | bench-packet | bench-replay | fuzz [SECONDS=60] | lint | fmt | package | clean'
 
 ## set-up ---------------------------------------------------------------------------------------------------
 
@@ -149,6 +149,16 @@ build/fuzz/meter: test/fuzz/meter_fuzz.c $(wildcard bpf/*.h) | $(STAMPS)/debian-
 	@mkdir -p build/fuzz
 	@$(CLANG) -g -O1 -Wall -Wextra -Werror -Wno-unused-function -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all -o $@ $<
+
+# A Debian package in build/package; COMPRESS=none is quick.
+package: build
+	$(call say,package)
+	@node scripts/make-deb.mjs --compress $(or $(COMPRESS),xz)
+
+# Installs the package in a root of its own, runs it and removes it.
+test-package: setup-test build
+	@node scripts/make-deb.mjs --compress none >&2
+	@$(BIN)/vitest run test/packaging
 
 clean:
 	rm -rf build dist

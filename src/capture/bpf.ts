@@ -195,7 +195,7 @@ export const gatewayObjectPath = (): string => join(packageRoot(), 'build', 'bpf
 
 /** Bumped with TG_ABI_VERSION of bpf/flow_abi.h: another layout lives in another directory and is never misread. */
 const PIN_VERSION = 2;
-const PIN_ROOT = '/sys/fs/bpf/tidegate';
+export const PIN_ROOT = '/sys/fs/bpf/tidegate';
 
 /** Where a gateway's maps and links are pinned. */
 export const pinDirectory = (gateway: string): string => join(PIN_ROOT, gateway, `v${PIN_VERSION}`);

@@ -1,6 +1,7 @@
-import { closeSync, mkdirSync, openSync, readSync, rmdirSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readSync, rmdirSync } from 'node:fs';
 import { messageOf, TidegateError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
+import { PIN_ROOT } from '../capture/bpf.js';
 import { XdpSource } from '../capture/xdp.js';
 import { blocker, type Check, info, ok, warning } from './finding.js';
 import { textOf } from './try.js';
@@ -53,13 +54,20 @@ const capabilities = async () => {
 const bpffs = async () => {
   const mounted = (textOf('/proc/mounts') ?? '').split('\n').some((line) => line.includes(` ${BPFFS} bpf `));
   if (!mounted) return [blocker(`no bpffs at ${BPFFS}`, `mount -t bpf bpf ${BPFFS}`)];
-  const probe = `${BPFFS}/tidegate-doctor-${process.pid}`;
+  // A gateway that is not root has a directory of its own there.
+  const directory = existsSync(PIN_ROOT) ? PIN_ROOT : BPFFS;
+  const probe = `${directory}/doctor-${process.pid}`;
   try {
     mkdirSync(probe);
     rmdirSync(probe);
-    return [ok(`${BPFFS} is mounted and writable`)];
+    return [ok(`${directory} is writable`)];
   } catch (error) {
-    return [blocker(`${BPFFS} is not writable: ${messageOf(error)}`, 'run as root, or change its owner')];
+    return [
+      blocker(
+        `${directory} is not writable: ${messageOf(error)}`,
+        `run as root, or give ${PIN_ROOT} to the gateway's user`,
+      ),
+    ];
   }
 };
 
