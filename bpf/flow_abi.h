@@ -209,8 +209,10 @@ struct tg_counters {
 #define TG_INTERFACE_SLOTS 256
 
 struct tg_interface_counters {
-	tg_u64 packets;
+	tg_u64 packets; /* received */
 	tg_u64 octets;
+	tg_u64 tx_packets; /* sent by this host itself and metered on this interface */
+	tg_u64 tx_octets;
 };
 
 /* What a CPU gives up when the reader cannot keep up; all zero = nothing. User space writes it, as one word.
@@ -219,7 +221,7 @@ struct tg_overload {
 	tg_u32 sampling;     /* one packet in so many is metered; 0 and 1 = all */
 	tg_u8 timeout_shift; /* idle and export times are so many times doubled */
 	tg_u8 without_heads; /* no payload heads */
-	tg_u8 admission;     /* one new flow in so many gets an entry of its own; 0 and 1 = all */
+	tg_u8 fold_new;	     /* a packet whose flow has no entry is metered under its prefixes */
 	tg_u8 level;	     /* the step of the ladder that this is, for those who look */
 };
 TG_STATIC_ASSERT(sizeof(struct tg_overload) == 8, "overload word");

@@ -191,13 +191,13 @@ TG_INLINE void tg_begin(struct tg_delta *e, tg_u32 tag, const struct tg_packet *
 
 /* Adds one packet to its flow's entry, after giving away what would overflow or is due. */
 TG_INLINE void tg_add(struct tg_cache *cache, struct tg_delta *e, const struct tg_packet *packet, tg_u32 now,
-		      tg_u32 ifindex, const volatile struct tg_cache_settings *settings,
+		      tg_u32 ifindex, const volatile struct tg_cache_settings *settings, tg_u32 export_ticks,
 		      struct tg_counters *counters)
 {
 	if (e->packets[0] + e->packets[1] >= TG_MAX_PART_PACKETS) {
 		counters->overflows++;
 		tg_continue(cache, e, TG_REASON_OVERFLOW, now);
-	} else if (now - e->entry_tick >= settings->export_ticks && (e->packets[0] | e->packets[1])) {
+	} else if (now - e->entry_tick >= export_ticks && (e->packets[0] | e->packets[1])) {
 		counters->aged++;
 		tg_continue(cache, e, TG_REASON_AGE, now);
 	}
@@ -213,12 +213,13 @@ TG_INLINE int tg_has_head(const struct tg_delta *e, tg_u32 direction)
 }
 
 /*
- * Meters one packet. Returns the entry, or 0 if the table could not be read (never in a correct set-up; the
- * caller counts it).
+ * Finds the entry of a packet's flow, or begins one in a free slot of its set or in that of the flow that was
+ * silent for longest (*fresh = 1). 0 if the table could not be read: never in a correct set-up; the caller
+ * counts it.
  */
-TG_INLINE struct tg_delta *tg_cache_update(struct tg_cache *cache, const struct tg_packet *packet, tg_u32 now,
-					   tg_u32 ifindex, const volatile struct tg_cache_settings *settings,
-					   struct tg_counters *counters)
+TG_INLINE struct tg_delta *tg_cache_find(struct tg_cache *cache, const struct tg_packet *packet, tg_u32 now,
+					 const volatile struct tg_cache_settings *settings,
+					 struct tg_counters *counters, int *fresh)
 {
 	tg_u64 hash = tg_hash(&packet->key, settings->secret);
 	tg_u32 tag = (tg_u32)(hash >> 32) | 1, set = (tg_u32)hash & settings->mask & ~(TG_WAYS - 1);
@@ -226,6 +227,7 @@ TG_INLINE struct tg_delta *tg_cache_update(struct tg_cache *cache, const struct 
 	tg_u32 victim_age = 0;
 	int i;
 
+	*fresh = 0;
 	TG_UNROLL
 	for (i = 0; i < TG_WAYS; i++) {
 		tg_u32 age;
@@ -234,7 +236,7 @@ TG_INLINE struct tg_delta *tg_cache_update(struct tg_cache *cache, const struct 
 		if (!e)
 			return 0;
 		if (e->tag == tag && tg_key_equal(&e->key, &packet->key))
-			goto found;
+			return e;
 		age = e->tag ? now - tg_last_tick(e, now) : 0xffffffff;
 		if (!victim || age > victim_age) {
 			victim = e;
@@ -249,9 +251,38 @@ TG_INLINE struct tg_delta *tg_cache_update(struct tg_cache *cache, const struct 
 		tg_release(cache, e, TG_REASON_EVICT);
 	}
 	tg_begin(e, tag, packet, now, counters);
-found:
-	tg_add(cache, e, packet, now, ifindex, settings, counters);
+	*fresh = 1;
 	return e;
+}
+
+/* Meters one packet. Returns its entry, or 0 like tg_cache_find. */
+TG_INLINE struct tg_delta *tg_cache_update(struct tg_cache *cache, const struct tg_packet *packet, tg_u32 now,
+					   tg_u32 ifindex, const volatile struct tg_cache_settings *settings,
+					   struct tg_counters *counters)
+{
+	int fresh;
+	struct tg_delta *e = tg_cache_find(cache, packet, now, settings, counters, &fresh);
+
+	if (e)
+		tg_add(cache, e, packet, now, ifindex, settings, settings->export_ticks, counters);
+	return e;
+}
+
+/* Reduces a key to what all flows of a pair of prefixes share: IPv4 /16, IPv6 /32, the protocol and the tags
+ * of the link. */
+TG_INLINE void tg_fold_key(struct tg_flow_key *key)
+{
+	tg_u64_alias *words = (tg_u64_alias *)key;
+
+	if (key->kind == TG_KIND_IPV6) {
+		words[0] &= 0xffffffff;
+		words[2] &= 0xffffffff;
+		words[1] = words[3] = 0;
+	} else {
+		words[1] &= 0x0000ffffffffffff;
+		words[3] &= 0x0000ffffffffffff;
+	}
+	key->lower_port = key->upper_port = 0;
 }
 
 /* Sweeps one slot: an entry silent for idle_ticks leaves. Only from where no packet can be metered meanwhile.

@@ -4,11 +4,12 @@
  *   1. gateway_xdp parses each packet and adds it to this CPU's flow cache; the packet goes on to the stack,
  * or by the link that steering (steer.h) gave its flow.
  *   2. What leaves the cache is a delta record on this CPU's own ring buffer.
- *   3. A timer pinned to each CPU makes silent entries leave; gateway_flush makes all of them leave.
- * XDP, tc programs run by BPF_PROG_TEST_RUN and pinned timers all run with bottom halves disabled, so on one
- * CPU they never interrupt each other: nobody else writes this CPU's entries (not true on PREEMPT_RT, which
- * the loader refuses). Every packet ends in exactly one kind_* counter, and rx_packets = exported + ring_lost
- * + resident.
+ *   3. gateway_egress does the same for what this host itself sends (egress.h).
+ *   4. A timer pinned to each CPU makes silent entries leave; gateway_flush makes all of them leave.
+ * XDP, tc programs and pinned timers all run with bottom halves disabled, so on one CPU they never interrupt
+ * each other: nobody else writes this CPU's entries (not true on PREEMPT_RT, which the loader refuses). Every
+ * packet ends in exactly one kind_* counter, and rx_packets = exported + ring_lost
+ * + sampled_out + resident.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -117,6 +118,9 @@ const volatile tg_u32 clock_packets =
 const volatile tg_u32 ring_bytes = 4096;
 const volatile tg_u32 steering = 0; /* without it the verifier removes all that steering adds */
 
+/* What the parser is told, a constant for the verifier: what is switched off costs nothing. */
+#define TG_PARSE_OPTIONS (settings.tunnels | (settings.heads ? TG_PARSE_SEQUENCE : 0))
+
 /* What a delta record occupies in a ring: its header and itself. */
 #define RING_RECORD_BYTES (BPF_RINGBUF_HDR_SZ + sizeof(struct tg_delta))
 /* The reader polls; it is woken early when a ring fills, which is looked at once in this many records. */
@@ -148,11 +152,12 @@ static __always_inline tg_u64 wake_flags(void *ring, tg_u32 cpu)
 static __attribute__((noinline)) void export_delta(struct tg_delta *e, tg_u32 cpu, tg_u32 reason)
 {
 	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cpu);
+	struct tg_cpu_state *state = bpf_map_lookup_elem(&cpu_states, &cpu);
 	void *ring = bpf_map_lookup_elem(&rings, &cpu);
 	tg_u64 packets, octets, wake = BPF_RB_NO_WAKEUP;
 	struct tg_delta *record;
 
-	if (!c || !e)
+	if (!c || !e || !state)
 		return;
 	packets = (tg_u64)e->packets[0] + e->packets[1];
 	octets = (tg_u64)e->octets[0] + e->octets[1];
@@ -167,7 +172,7 @@ static __attribute__((noinline)) void export_delta(struct tg_delta *e, tg_u32 cp
 	record->tag = (tg_u32)(c->exported_records + c->ring_lost_records);
 	record->reason = (tg_u8)reason;
 	record->cpu = (tg_u8)cpu;
-	record->entry_tick = 1;
+	record->entry_tick = state->overload.sampling > 1 ? state->overload.sampling : 1;
 	if ((c->exported_records & (WAKE_CHECK_RECORDS - 1)) == 0)
 		wake = wake_flags(ring, cpu);
 	bpf_ringbuf_submit(record, wake);
@@ -183,17 +188,37 @@ static __always_inline void tg_cache_export(struct tg_cache *cache, struct tg_de
 
 #include "flow_cache.h"
 
+#include "payload_head.h"
+
+/* A frame that lies in several buffers, of which only the first can be read in place. */
+__attribute__((noinline)) int tg_parse_straddling(struct xdp_md *context, struct tg_packet *packet)
+{
+	tg_u32 cpu = bpf_get_smp_processor_id();
+	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cpu);
+	tg_u64 window[TG_WINDOW_WORDS];
+	struct tg_frame frame = {.tunnels = TG_PARSE_OPTIONS, .xdp = context, .window = (tg_u8 *)window};
+
+	if (!packet || !c)
+		return 0;
+	c->multi_buffer++;
+	frame.wire_octets = (tg_u32)bpf_xdp_get_buff_len(context);
+	tg_parse_frame(&frame, packet);
+	return 0;
+}
+
 __attribute__((noinline)) int tg_parse_slow(struct xdp_md *context, struct tg_packet *packet)
 {
 	struct tg_frame frame = {
 	    .data = (const tg_u8 *)(long)context->data,
 	    .data_end = (const tg_u8 *)(long)context->data_end,
-	    .tunnels = settings.tunnels,
+	    .tunnels = TG_PARSE_OPTIONS,
 	};
 
 	if (!packet)
 		return 0;
-	frame.wire_octets = (tg_u32)(frame.data_end - frame.data);
+	frame.wire_octets = (tg_u32)bpf_xdp_get_buff_len(context);
+	if (frame.wire_octets > (tg_u32)(frame.data_end - frame.data))
+		return TG_PARSE_STRADDLES;
 	tg_parse_frame(&frame, packet);
 	return 0;
 }
@@ -253,83 +278,129 @@ static __attribute__((noinline)) int sweep(struct tg_cpu_state *state, tg_u32 cp
 	loop.cache.base = cpu * (settings.mask + 1);
 	loop.cursor = state->sweep_cursor;
 	loop.now = (tg_u32)(state->now_ns >> TG_TICK_SHIFT);
-	loop.idle = idle_ticks;
-	loop.export = settings.export_ticks;
+	loop.idle = idle_ticks << (state->overload.timeout_shift & 7);
+	loop.export = settings.export_ticks << (state->overload.timeout_shift & 7);
 	bpf_loop(slots, sweep_one, &loop, 0);
 	state->sweep_cursor = (loop.cursor + slots) & settings.mask;
 	return 0;
 }
 
-/* Keeps the first payload octets of each direction, when that was asked for. */
-static __attribute__((noinline)) int keep_head(struct xdp_md *context, struct tg_packet *packet,
-					       struct tg_delta *e)
+/*
+ * Adds a packet to its flow while the reader cannot keep up (struct tg_overload). Whatever happens, the flow
+ * has an entry, because steering keeps its decision there.
+ */
+static __attribute__((noinline)) int count_overloaded(struct tg_packet *packet, struct tg_delta *e,
+						      tg_u32 cpu, tg_u32 ifindex, int fresh)
 {
-	tg_u32 count, d;
+	struct tg_cpu_state *state = bpf_map_lookup_elem(&cpu_states, &cpu);
+	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cpu);
+	struct tg_cache cache = {.cpu = cpu, .base = cpu * (settings.mask + 1)};
+	struct tg_flow_key key;
+	tg_u32 now;
 
-	if (!packet || !e)
+	if (!state || !c || !packet || !e)
 		return 0;
-	count = packet->payload;
-	d = packet->direction & 1;
-	if (tg_has_head(e, d))
-		return 0;
-	if (count > settings.head_bytes)
-		count = settings.head_bytes;
-	if (count == 0 || count > TG_HEAD_BYTES)
-		return 0;
-	return (int)bpf_xdp_load_bytes(context, packet->payload_offset, e->head[d], count);
+	now = (tg_u32)(state->now_ns >> TG_TICK_SHIFT);
+	if (state->overload.sampling > 1) {
+		if (++state->sampled < state->overload.sampling) {
+			c->sampled_out_packets++;
+			c->sampled_out_octets += packet->octets;
+			return 0;
+		}
+		state->sampled = 0;
+	}
+	if (state->overload.fold_new && fresh &&
+	    (packet->key.kind == TG_KIND_IPV4 || packet->key.kind == TG_KIND_IPV6)) {
+		key = packet->key;
+		tg_fold_key(&packet->key);
+		e = tg_cache_find(&cache, packet, now, &settings, c, &fresh);
+		packet->key = key;
+		if (!e)
+			return 0;
+		e->seen |= TG_SEEN_FOLDED;
+		c->folded_packets++;
+	}
+	tg_add(&cache, e, packet, now, ifindex, &settings,
+	       settings.export_ticks << (state->overload.timeout_shift & 7), c);
+	return 0;
 }
 
 #include "steer.h"
 
+/* Adds a parsed packet to its flow. The flow's entry, or 0 when the packet could not be metered. */
+static __always_inline struct tg_delta *count_packet(struct tg_packet *packet, tg_u32 cpu, tg_u32 ifindex,
+						     struct tg_cpu_state *state, struct tg_counters *c)
+{
+	struct tg_cache cache = {.cpu = cpu, .base = cpu * (settings.mask + 1)};
+	tg_u32 now = (tg_u32)(state->now_ns >> TG_TICK_SHIFT);
+	struct tg_delta *entry;
+	int fresh;
+
+	tg_count_packet(c, packet);
+	entry = tg_cache_find(&cache, packet, now, &settings, c, &fresh);
+	if (!entry) {
+		c->unmetered_packets++;
+		c->unmetered_octets += packet->octets;
+	} else if (*(tg_u64 *)&state->overload) {
+		count_overloaded(packet, entry, cpu, ifindex, fresh);
+	} else {
+		tg_add(&cache, entry, packet, now, ifindex, &settings, settings.export_ticks, c);
+	}
+	return entry;
+}
+
 /*
  * Meters one packet, of which *packet tells more than the flow's entry; the entry, or 0 when the packet could
- * not be metered. The bench runs this same body inside its own program.
+ * not be metered. `vlan_tci` is the tag that the NIC took off the frame, 0 none. The bench runs this same
+ * body inside its own program.
  */
-static __always_inline struct tg_delta *meter(struct xdp_md *context, struct tg_packet *packet)
+static __always_inline struct tg_delta *meter(struct xdp_md *context, struct tg_packet *packet,
+					      tg_u16 vlan_tci)
 {
 	struct tg_frame frame = {
 	    .data = (const tg_u8 *)(long)context->data,
 	    .data_end = (const tg_u8 *)(long)context->data_end,
-	    .tunnels = settings.tunnels,
+	    .tunnels = TG_PARSE_OPTIONS,
 	};
-	struct tg_cache cache = {.cpu = bpf_get_smp_processor_id()};
+	tg_u32 cpu = bpf_get_smp_processor_id();
 	struct tg_delta *entry;
-	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cache.cpu);
-	struct tg_cpu_state *state = bpf_map_lookup_elem(&cpu_states, &cache.cpu);
-	tg_u32 slot = cache.cpu * TG_INTERFACE_SLOTS + context->ingress_ifindex % TG_INTERFACE_SLOTS;
+	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cpu);
+	struct tg_cpu_state *state = bpf_map_lookup_elem(&cpu_states, &cpu);
+	tg_u32 slot = cpu * TG_INTERFACE_SLOTS + context->ingress_ifindex % TG_INTERFACE_SLOTS;
 	struct tg_interface_counters *at = bpf_map_lookup_elem(&interface_counters, &slot);
 
 	if (!c || !at || !state)
 		return 0;
 	if (tg_clock(state, clock_packets) && sweep_per_batch)
-		sweep(state, cache.cpu, sweep_per_batch);
+		sweep(state, cpu, sweep_per_batch);
 	frame.wire_octets = (tg_u32)(frame.data_end - frame.data);
-	cache.base = cache.cpu * (settings.mask + 1);
 	tg_parse(context, &frame, packet);
+	if (vlan_tci) {
+		packet->key.inner_vlan = packet->key.vlan;
+		packet->key.vlan = vlan_tci & 0x0fff;
+	}
 	if (packet->fragment)
 		follow_fragments(packet);
-	tg_count_packet(c, packet);
 	at->packets++;
 	at->octets += packet->octets;
-	entry = tg_cache_update(&cache, packet, (tg_u32)(state->now_ns >> TG_TICK_SHIFT),
-				context->ingress_ifindex, &settings, c);
-	if (!entry) {
-		c->unmetered_packets++;
-		c->unmetered_octets += packet->octets;
-	} else if (settings.head_bytes && packet->payload) {
+	entry = count_packet(packet, cpu, context->ingress_ifindex, state, c);
+	if (entry && settings.head_bytes && packet->payload && !state->overload.without_heads)
 		keep_head(context, packet, entry);
-	}
+	if (entry && settings.heads && tg_head_open(entry, packet))
+		send_head(context, packet, entry);
 	return entry;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int gateway_xdp(struct xdp_md *context)
 {
 	struct tg_packet packet;
-	struct tg_delta *entry = meter(context, &packet);
+	struct tg_delta *entry = meter(context, &packet, 0);
 
 	return steering ? steer(context, &packet, entry) : XDP_PASS;
 }
+
+#include "egress.h"
 
 /* Queues that went silent are swept here; busy ones mostly sweep themselves. */
 static int sweep_timer_fired(void *map, tg_u32 *key, struct sweep_timer *timer)

@@ -17,6 +17,14 @@
 
 #define TG_HEAD_CLOSED 15
 
+/* Keeps clang from testing two pointers for 0 by one `or`, which the verifier takes for pointer arithmetic.
+ */
+#ifdef __bpf__
+#define TG_APART(pointer) asm volatile("" : "+r"(pointer))
+#else
+#define TG_APART(pointer) (void)(pointer)
+#endif
+
 /* Whether heads of this packet's direction may still be wanted. */
 TG_INLINE int tg_head_open(const struct tg_delta *e, const struct tg_packet *packet)
 {
@@ -36,6 +44,16 @@ TG_INLINE struct tg_head_service tg_head_service_of(const struct tg_packet *pack
 	return service;
 }
 
+/* Whether either end is a service that was named. */
+TG_INLINE int tg_head_named(const struct tg_head_want *to, const struct tg_head_want *from)
+{
+	TG_APART(to);
+	if (to)
+		return 1;
+	TG_APART(from);
+	return from != 0;
+}
+
 /* Counts a payload and fills its head but for the time. Returns how many octets of the payload it gets; 0 =
  * none. */
 TG_INLINE tg_u32 tg_head_next(struct tg_delta *e, const struct tg_packet *packet,
@@ -52,7 +70,7 @@ TG_INLINE tg_u32 tg_head_next(struct tg_delta *e, const struct tg_packet *packet
 	} else if (from && (from->sides & TG_HEAD_FROM_PORT)) {
 		want = from;
 		side = TG_HEAD_FROM_PORT;
-	} else if (!to && !from && any) {
+	} else if (!tg_head_named(to, from) && any) {
 		/* Whoever sent the SYN, or else the first packet that is known, is the client. */
 		tg_u32 client = e->state & TG_STATE_SYN_UPPER	? 1
 				: e->state & TG_STATE_SYN_LOWER ? 0

@@ -68,7 +68,9 @@
 #define TG_TCP_FIN 0x01
 #define TG_TCP_SYN 0x02
 #define TG_TCP_RST 0x04
+#define TG_TCP_PSH 0x08
 #define TG_TCP_ACK 0x10
+#define TG_TCP_CWR 0x80
 
 /* What of a frame is readable, and how long it was on the wire (a capture may hold less). */
 struct tg_frame {
@@ -76,7 +78,17 @@ struct tg_frame {
 	const tg_u8 *data_end;
 	tg_u32 wire_octets;
 	tg_u32 tunnels; /* TG_TUNNEL_*, TG_PARSE_SEQUENCE */
+#ifdef __bpf__
+	/* For the slow way, where a frame is not in one piece: from where headers are copied, and to where.
+	 */
+	struct xdp_md *xdp;
+	struct __sk_buff *skb;
+	tg_u8 *window; /* TG_WINDOW_WORDS x 8 octets */
+#endif
 };
+
+/* No step looks at more octets at once: an IPv6 header. */
+#define TG_WINDOW_WORDS 5
 
 enum tg_fragment { TG_FRAGMENT_NONE = 0, TG_FRAGMENT_FIRST = 1, TG_FRAGMENT_LATER = 2 };
 
@@ -341,10 +353,10 @@ TG_INLINE int tg_parse_quick(const struct tg_frame *frame, struct tg_packet *pac
 }
 
 #ifdef __bpf__
-/* Defined by the programs: tg_parse_frame for their own context. A global function, verified once on its own.
- */
-struct xdp_md;
+/* Defined by the programs: tg_parse_frame for XDP frames. A global function, verified once on its own. */
 int tg_parse_slow(struct xdp_md *context, struct tg_packet *packet);
+int tg_parse_straddling(struct xdp_md *context, struct tg_packet *packet);
+#define TG_PARSE_STRADDLES 1 /* the frame is in several buffers */
 #endif
 
 /* An Ethernet frame. In the kernel `context` is the XDP context. */
@@ -353,7 +365,8 @@ TG_INLINE void tg_parse(void *context, const struct tg_frame *frame, struct tg_p
 	if (tg_parse_quick(frame, packet))
 		return;
 #ifdef __bpf__
-	tg_parse_slow(context, packet);
+	if (tg_parse_slow(context, packet) == TG_PARSE_STRADDLES)
+		tg_parse_straddling(context, packet);
 #else
 	(void)context;
 	tg_parse_frame(frame, packet);

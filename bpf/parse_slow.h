@@ -17,13 +17,19 @@
 
 enum tg_stage { TG_STAGE_ETHERNET, TG_STAGE_ETHERTYPE, TG_STAGE_PROTOCOL };
 
-/* The octets at an offset, or 0 when fewer than `need` are readable. */
+/* The octets at an offset, or 0 when fewer than `need` are readable. They are valid until the next call. */
 TG_INLINE const tg_u8 *tg_at(const struct tg_frame *frame, tg_u32 offset, tg_u32 need)
 {
 	const tg_u8 *p;
 
 	if (offset > TG_MAX_OFFSET)
 		return 0;
+#ifdef __bpf__
+	if (frame->xdp)
+		return bpf_xdp_load_bytes(frame->xdp, offset, frame->window, need) ? 0 : frame->window;
+	if (frame->skb)
+		return bpf_skb_load_bytes(frame->skb, offset, frame->window, need) ? 0 : frame->window;
+#endif
 	p = frame->data + offset;
 	if (p + need > frame->data_end)
 		return 0;
@@ -459,14 +465,36 @@ TG_INLINE int tg_step_ethertype(const struct tg_frame *frame, struct tg_packet *
 	return TG_STEP_DONE;
 }
 
+#ifdef __bpf__
+/* The kernel's counting iterator (Linux 6.4): the verifier looks at a loop over it until nothing new comes
+ * up, once or twice, and not at every round of it. */
+struct bpf_iter_num {
+	tg_u64 opaque[1];
+} __attribute__((aligned(8)));
+extern int bpf_iter_num_new(struct bpf_iter_num *it, int start, int end) __ksym;
+extern int *bpf_iter_num_next(struct bpf_iter_num *it) __ksym;
+extern void bpf_iter_num_destroy(struct bpf_iter_num *it) __ksym;
+#define TG_STEPS_BEGIN                                                                                       \
+	struct bpf_iter_num rounds;                                                                          \
+	bpf_iter_num_new(&rounds, 0, TG_MAX_STEPS);                                                          \
+	while (bpf_iter_num_next(&rounds))
+#define TG_STEPS_END bpf_iter_num_destroy(&rounds)
+#else
+#define TG_STEPS_BEGIN                                                                                       \
+	int round;                                                                                           \
+	for (round = 0; round < TG_MAX_STEPS; round++)
+#define TG_STEPS_END (void)0
+#endif
+
 /* Runs the machine from where packet->cursor stands. */
 TG_INLINE void tg_parse_steps(const struct tg_frame *frame, struct tg_packet *packet)
 {
 	volatile struct tg_cursor *cursor = &packet->cursor;
 	const tg_u8 *p;
-	int i, step = TG_UNPARSED_DEEP_EXTENSION;
+	int step = TG_UNPARSED_DEEP_EXTENSION;
 
-	for (i = 0; i < TG_MAX_STEPS; i++) {
+	TG_STEPS_BEGIN
+	{
 		tg_u8 stage = cursor->stage;
 
 		step = TG_UNPARSED_DEEP_EXTENSION;
@@ -489,6 +517,7 @@ TG_INLINE void tg_parse_steps(const struct tg_frame *frame, struct tg_packet *pa
 		if (step)
 			break;
 	}
+	TG_STEPS_END;
 	if (step == 0)
 		step = TG_UNPARSED_DEEP_EXTENSION;
 	if (step != TG_STEP_DONE)

@@ -449,7 +449,8 @@ static __always_inline int steer(struct xdp_md *context, const struct tg_packet 
 	/* What must be answered by ICMP, and options that routers look at, are the stack's. */
 	if (packet->ttl <= 1 || (!family && data[14] != 0x45) || packet->octets > link->mtu[family])
 		return XDP_PASS;
-	if (link->state[family] == TG_LINK_DEFERRED)
+	/* A frame in several buffers is the stack's too: not every NIC sends such a one from XDP. */
+	if (link->state[family] == TG_LINK_DEFERRED || (tg_u32)(end - data) < packet->octets)
 		return steer_defer(context, number);
 	steer_age(data + TG_ETHER_OCTETS, !family);
 	words[0] = link->mac[family][1] | link->mac[family][0] << 48;

@@ -35,6 +35,7 @@ struct {
 struct bench_cursor {
 	tg_u64 position;
 	tg_u64 sink; /* keeps the compiler from dropping work whose result nobody needs */
+	tg_u64 near; /* interface that bench_live sends by */
 };
 
 struct {
@@ -200,7 +201,7 @@ int bench_tidegate(struct xdp_md *context)
 
 	if (!next_frame(context))
 		return XDP_ABORTED;
-	meter(context, &packet);
+	meter(context, &packet, 0);
 	return XDP_DROP;
 }
 
@@ -211,5 +212,15 @@ int bench_tidegate_steer(struct xdp_md *context)
 
 	if (!next_frame(context))
 		return XDP_ABORTED;
-	return steer(context, &packet, meter(context, &packet)) == XDP_REDIRECT ? XDP_DROP : XDP_ABORTED;
+	return steer(context, &packet, meter(context, &packet, 0)) == XDP_REDIRECT ? XDP_DROP : XDP_ABORTED;
+}
+
+/* Live frames: every packet goes out by a veth device, at whose other end one of the programs above runs. */
+SEC("xdp")
+int bench_live(struct xdp_md *context)
+{
+	tg_u32 zero = 0;
+	struct bench_cursor *c = bpf_map_lookup_elem(&cursor, &zero);
+
+	return c ? (int)bpf_redirect((tg_u32)c->near, 0) : XDP_ABORTED;
 }

@@ -1,5 +1,6 @@
 #include "capture.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -187,6 +188,15 @@ void Capture::VisitFlows(const std::function<void(const tg_flow_key &)> &visit)
 		} while (count == batch_.size());
 	}
 	table_.VisitFlows(visit);
+}
+
+double Capture::RingFill() const
+{
+	double fill = 0;
+
+	for (const auto &ring : rings_)
+		fill = std::max(fill, ring->Fill());
+	return fill;
 }
 
 CaptureCounters Capture::Counters(bool scan)

@@ -63,6 +63,9 @@ class Capture
 	// duration.
 	CaptureCounters Counters(bool scan);
 
+	// How full the fullest ring is, 0..1. After Start(); any thread.
+	double RingFill() const;
+
       private:
 	void Run();
 	bool ReadRings();

@@ -17,6 +17,9 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		return DefineClass(env, "Capture",
 				   {
 				       InstanceMethod<&CaptureBinding::Attach>("attach"),
+				       InstanceMethod<&CaptureBinding::AttachEgress>("attachEgress"),
+				       InstanceMethod<&CaptureBinding::Overload>("overload"),
+				       InstanceMethod<&CaptureBinding::RingFill>("ringFill"),
 				       InstanceMethod<&CaptureBinding::Start>("start"),
 				       InstanceMethod<&CaptureBinding::Flush>("flush"),
 				       InstanceMethod<&CaptureBinding::Detach>("detach"),
@@ -56,6 +59,7 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		loader.sweep_per_batch = U32Option(options, "sweepPerBatch");
 		loader.clock_packets = U32Option(options, "clockPackets");
 		loader.steering = options.Get("steering").As<Napi::Boolean>();
+		loader.egress = options.Get("egress").As<Napi::Boolean>();
 		BpfError failure = loader_.Load(loader);
 
 		if (failure) {
@@ -95,6 +99,36 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		if (failure)
 			ThrowBpfError(info.Env(), failure);
 		return Napi::Number::New(info.Env(), ifindex);
+	}
+
+	// attachEgress(name, netns): meters what this host itself sends by an interface
+	void AttachEgress(const Napi::CallbackInfo &info)
+	{
+		BpfError failure =
+		    loader_.AttachEgress(info[0].As<Napi::String>(), info[1].As<Napi::String>());
+
+		if (failure)
+			ThrowBpfError(info.Env(), failure);
+	}
+
+	// overload({level, timeoutShift, withoutHeads, foldNew, sampling}): see struct tg_overload
+	void Overload(const Napi::CallbackInfo &info)
+	{
+		Napi::Object wanted = info[0].As<Napi::Object>();
+
+		loader_.SetOverload(tg_overload{
+		    .sampling = U32Option(wanted, "sampling"),
+		    .timeout_shift = static_cast<tg_u8>(U32Option(wanted, "timeoutShift")),
+		    .without_heads = wanted.Get("withoutHeads").As<Napi::Boolean>(),
+		    .fold_new = wanted.Get("foldNew").As<Napi::Boolean>(),
+		    .level = static_cast<tg_u8>(U32Option(wanted, "level")),
+		});
+	}
+
+	// ringFill() -> how full the fullest ring is, 0..1
+	Napi::Value RingFill(const Napi::CallbackInfo &info)
+	{
+		return Napi::Number::New(info.Env(), capture_->RingFill());
 	}
 
 	// start() -> CPUs whose sweep timer runs
@@ -166,7 +200,7 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		return result;
 	}
 
-	// interfaceCounters(ifindex) -> {packets, octets}
+	// interfaceCounters(ifindex) -> {packets, octets, txPackets, txOctets}
 	Napi::Value Interface(const Napi::CallbackInfo &info)
 	{
 		tg_interface_counters counters =
@@ -175,6 +209,8 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 
 		result.Set("packets", static_cast<double>(counters.packets));
 		result.Set("octets", static_cast<double>(counters.octets));
+		result.Set("txPackets", static_cast<double>(counters.tx_packets));
+		result.Set("txOctets", static_cast<double>(counters.tx_octets));
 		return result;
 	}
 
@@ -183,8 +219,8 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 	{
 		Napi::Uint8Array frame = info[0].As<Napi::Uint8Array>();
 		uint32_t verdict = 0;
-		BpfError failure =
-		    loader_.RunXdp(frame.Data(), static_cast<uint32_t>(frame.ByteLength()), &verdict);
+		BpfError failure = loader_.Run("gateway_xdp", frame.Data(),
+					       static_cast<uint32_t>(frame.ByteLength()), &verdict);
 
 		if (failure)
 			ThrowBpfError(info.Env(), failure);

@@ -17,6 +17,7 @@ struct alignas(64) FlowTable::Entry {
 	uint32_t size_bins[2][TG_SIZE_BINS], iat_bins[2][TG_IAT_BINS], flag_counts[2][TG_FLAG_COUNTS];
 	uint32_t ingress_ifindex[2];
 	uint32_t rtt_tick;
+	uint32_t sampling;		  // the largest interval of this record's parts; 1 = all packets
 	uint32_t wheel_next, wheel_epoch; // in the wheel while the epoch is the table's
 	int16_t first_payload[TG_FIRST_PAYLOADS];
 	uint16_t window_min[2], window_max[2], mss[2];
@@ -58,6 +59,7 @@ struct alignas(64) FlowTable::Entry {
 	void StartRecord(uint64_t now_ns)
 	{
 		record_start_ns = now_ns;
+		sampling = 1;
 		for (int d = 0; d < 2; d++) {
 			packets[d] = octets[d] = first_ns[d] = 0;
 			ttl_min[d] = 0xff;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "flow_entry.h"
 
 extern "C" {
@@ -44,7 +46,7 @@ void FlowTable::WriteRow(const Entry &e, EndReason reason, int64_t unix_offset, 
 	w.Set<uint32_t>(Column::TunnelId, e.key.tunnel_id);
 	w.Set<uint32_t>(Column::TcpHandshakeRttMicroseconds,
 			static_cast<uint32_t>((static_cast<uint64_t>(e.rtt_tick) << TG_TICK_SHIFT) / 1000));
-	w.Set<uint32_t>(Column::SamplingPacketInterval, options_.sampling_interval);
+	w.Set<uint32_t>(Column::SamplingPacketInterval, std::max(options_.sampling_interval, e.sampling));
 	w.SetBytes(Column::PacketSizeBins, e.size_bins[f], sizeof(e.size_bins[f]));
 	w.SetBytes(Column::ReversePacketSizeBins, e.size_bins[r], sizeof(e.size_bins[r]));
 	w.SetBytes(Column::InterArrivalBins, e.iat_bins[f], sizeof(e.iat_bins[f]));

@@ -161,7 +161,7 @@ void FlowTable::MergeOne(const tg_delta &delta, uint64_t hash, const ClockBase &
 	// An empty record only says that a flow left the source; nobody misses a flow that has left here too.
 	if (empty && Find(delta.key, hash) == kNone)
 		return;
-	uint32_t index = FindOrCreate(delta.key, hash);
+	uint32_t index = delta.seen & TG_SEEN_FOLDED ? FindOrFold(delta.key) : FindOrCreate(delta.key, hash);
 	Entry &entry = At(index);
 	bool queued = entry.flow_id != 0;
 
@@ -239,7 +239,7 @@ void FlowTable::MergeDirection(Entry &entry, const tg_delta &delta, int d, uint6
 
 void FlowTable::MergeInto(Entry &entry, const tg_delta &delta, const uint64_t *first, const ClockBase &clock)
 {
-	uint8_t continues = delta.state & TG_STATE_CONTINUES ? delta.seen : 0;
+	uint8_t continues = delta.state & TG_STATE_CONTINUES ? delta.seen & 3 : 0;
 
 	if (entry.Empty()) {
 		if (entry.flow_id == 0)
@@ -247,6 +247,7 @@ void FlowTable::MergeInto(Entry &entry, const tg_delta &delta, const uint64_t *f
 		// An entry without packets was zeroed when its last record left.
 		entry.record_start_ns = EarlierOf(first);
 	}
+	entry.sampling = std::max(entry.sampling, delta.entry_tick);
 	for (int d = 0; d < 2; d++) {
 		if (delta.packets[d] != 0)
 			MergeDirection(entry, delta, d, first[d], clock);

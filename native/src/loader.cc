@@ -22,16 +22,27 @@ namespace tidegate
 namespace
 {
 thread_local std::string libbpf_log;
+constexpr size_t kLogBytes = 64 * 1024;
+constexpr enum bpf_attach_type kTcxEgress = static_cast<enum bpf_attach_type>(47); // Linux 6.6
 
 int CollectLog(enum libbpf_print_level level, const char *format, va_list arguments)
 {
-	char line[1024];
-
 	if (level == LIBBPF_DEBUG)
 		return 0;
-	int length = vsnprintf(line, sizeof(line), format, arguments);
+	va_list copy;
 
-	if (libbpf_log.size() < 64 * 1024)
+	va_copy(copy, arguments);
+	int length = vsnprintf(nullptr, 0, format, copy);
+
+	va_end(copy);
+	// The verifier's whole log is one message; what it says at its end is the reason.
+	std::string line(static_cast<size_t>(std::max(length, 0)) + 1, 0);
+
+	vsnprintf(line.data(), line.size(), format, arguments);
+	line.pop_back();
+	if (line.size() > kLogBytes)
+		line.erase(0, line.size() - kLogBytes);
+	if (libbpf_log.size() < kLogBytes)
 		libbpf_log += line;
 	return length;
 }
@@ -62,7 +73,7 @@ Loader::~Loader()
 	if (interfaces_)
 		munmap(const_cast<tg_interface_counters *>(interfaces_), interfaces_bytes_);
 	if (states_)
-		munmap(const_cast<tg_cpu_state *>(states_), states_bytes_);
+		munmap(states_, states_bytes_);
 	if (user_state_)
 		munmap(user_state_, user_state_bytes_);
 	if (reader_states_)
@@ -160,7 +171,10 @@ BpfError Loader::Load(const LoaderOptions &wanted)
 		     {"reader_states", cpus_},
 		     {"interface_counters", cpus_ * TG_INTERFACE_SLOTS},
 		     {"rings", cpus_},
-		     {"sweep_timers", cpus_}};
+		     {"sweep_timers", cpus_},
+		     {"head_spaces", cpus_},
+		     {"egress_spaces", cpus_},
+		     {"heads", options.head_ring_bytes}};
 
 	for (const auto &size : sizes) {
 		struct bpf_map *map = bpf_object__find_map_by_name(object_, size.name);
@@ -173,6 +187,10 @@ BpfError Loader::Load(const LoaderOptions &wanted)
 
 	if (failure)
 		return failure;
+	struct bpf_program *egress = bpf_object__find_program_by_name(object_, "gateway_egress");
+
+	if (egress)
+		bpf_program__set_autoload(egress, options.egress);
 	int error = bpf_object__load(object_);
 
 	if (error)
@@ -182,6 +200,10 @@ BpfError Loader::Load(const LoaderOptions &wanted)
 
 	if (failure)
 		return failure;
+	for (const auto &[service, want] : options.head_wants) {
+		if (bpf_map_update_elem(map_fd("head_wants"), &service, &want, BPF_ANY))
+			return Failed("say which payload heads are wanted", errno);
+	}
 	counters_bytes_ = PageRound(sizeof(tg_counters) * cpus_);
 	counters_ = static_cast<const tg_counters *>(MapMemory("counters", counters_bytes_));
 	cache_bytes_ = PageRound(sizeof(tg_delta) * entries_ * cpus_);
@@ -190,7 +212,7 @@ BpfError Loader::Load(const LoaderOptions &wanted)
 	interfaces_ =
 	    static_cast<const tg_interface_counters *>(MapMemory("interface_counters", interfaces_bytes_));
 	states_bytes_ = PageRound(sizeof(tg_cpu_state) * cpus_);
-	states_ = static_cast<const tg_cpu_state *>(MapMemory("cpu_states", states_bytes_));
+	states_ = static_cast<tg_cpu_state *>(MapMemory("cpu_states", states_bytes_, true));
 	user_state_bytes_ = PageRound(sizeof(tg_user_state));
 	user_state_ = static_cast<tg_user_state *>(MapMemory("user_state", user_state_bytes_, true));
 	reader_states_bytes_ = PageRound(sizeof(tg_reader_state) * cpus_);
@@ -295,17 +317,52 @@ BpfError Loader::Attach(const std::string &name, const std::string &netns, bool 
 	return failure;
 }
 
-BpfError Loader::RunXdp(const uint8_t *frame, uint32_t bytes, uint32_t *verdict)
+BpfError Loader::AttachEgress(const std::string &name, const std::string &netns)
 {
-	int fd = bpf_program__fd(bpf_object__find_program_by_name(object_, "gateway_xdp"));
+	std::string pin = pin_directory_.empty() ? "" : LinkPin("egress-" + name, netns);
+	int program = program_fd("gateway_egress"), link = -1;
+	BpfError failure;
+
+	int entered = InNetworkNamespace(netns, [&] {
+		uint32_t ifindex = if_nametoindex(name.c_str());
+
+		if (!pin.empty() && access(pin.c_str(), F_OK) == 0 &&
+		    TakeOverLink(pin, program, ifindex, &link))
+			return;
+		link = bpf_link_create(program, static_cast<int>(ifindex), kTcxEgress, nullptr);
+		if (link < 0)
+			failure = Failed("attach tc egress", errno);
+		else if (!pin.empty() && bpf_obj_pin(link, pin.c_str()))
+			failure = Failed("pin the link", errno);
+	});
+
+	if (entered)
+		failure = Failed("enter the network namespace", entered);
+	if (link >= 0)
+		links_.push_back(link);
+	return failure;
+}
+
+BpfError Loader::Run(const char *program, const uint8_t *frame, uint32_t bytes, uint32_t *verdict)
+{
 	std::vector<uint8_t> out(bytes + 256);
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_out = out.data(), .data_size_in = bytes,
 		    .data_size_out = static_cast<__u32>(out.size()), .repeat = 1);
 
-	if (bpf_prog_test_run_opts(fd, &run))
-		return Failed("run the XDP program", errno);
+	if (bpf_prog_test_run_opts(program_fd(program), &run))
+		return Failed("run a program", errno);
 	*verdict = run.retval;
 	return {};
+}
+
+void Loader::SetOverload(const tg_overload &overload)
+{
+	uint64_t word;
+
+	std::memcpy(&word, &overload, sizeof(word));
+	for (uint32_t cpu = 0; cpu < cpus_; cpu++)
+		__atomic_store_n(reinterpret_cast<uint64_t *>(&states_[cpu].overload), word,
+				 __ATOMIC_RELAXED);
 }
 
 void Loader::Detach()
@@ -342,6 +399,8 @@ tg_interface_counters Loader::InterfaceCounters(uint32_t ifindex) const
 
 		sum.packets += at.packets;
 		sum.octets += at.octets;
+		sum.tx_packets += at.tx_packets;
+		sum.tx_octets += at.tx_octets;
 	}
 	return sum;
 }

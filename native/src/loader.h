@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 extern "C" {
@@ -40,9 +41,12 @@ struct LoaderOptions {
 	// Directory in a bpffs where maps and links are pinned, and found again after a crash; empty =
 	// nothing is pinned.
 	std::string pin_directory;
-	uint32_t sweep_per_batch = 0; // slots swept at the first packet of each run of the NIC's poll loop
-	uint32_t clock_packets = 16;  // the clock is read once in so many packets of a run
-	bool steering = false;	      // packets may be sent on by XDP, see bpf/steer.h
+	uint32_t sweep_per_batch = 0;	 // slots swept at the first packet of each run of the NIC's poll loop
+	uint32_t clock_packets = 16;	 // the clock is read once in so many packets of a run
+	bool steering = false;		 // packets may be sent on by XDP, see bpf/steer.h
+	bool egress = false;		 // the egress program is loaded too
+	uint32_t head_ring_bytes = 4096; // of the ring that all CPUs share for payload heads
+	std::vector<std::pair<tg_head_service, tg_head_want>> head_wants;
 };
 
 class Loader
@@ -67,8 +71,14 @@ class Loader
 	// replaces a program that is already there (EBUSY).
 	BpfError Attach(const std::string &name, const std::string &netns, bool native, uint32_t *ifindex);
 
-	// Runs the XDP program over one frame without a NIC, for tests. Returns its verdict in *verdict.
-	BpfError RunXdp(const uint8_t *frame, uint32_t bytes, uint32_t *verdict);
+	// Attaches the egress program to tc egress of an interface that Attach() attached to.
+	BpfError AttachEgress(const std::string &name, const std::string &netns);
+
+	// Runs a program over one frame without a NIC, for tests. Returns its verdict in *verdict.
+	BpfError Run(const char *program, const uint8_t *frame, uint32_t bytes, uint32_t *verdict);
+
+	// What every CPU gives up from now on. Any thread.
+	void SetOverload(const tg_overload &overload);
 
 	// True when a pinned link to this interface exists: Attach() will take it over, traffic
 	// uninterrupted.
@@ -133,7 +143,7 @@ class Loader
 	size_t cache_bytes_ = 0;
 	const tg_interface_counters *interfaces_ = nullptr;
 	size_t interfaces_bytes_ = 0;
-	const tg_cpu_state *states_ = nullptr;
+	tg_cpu_state *states_ = nullptr;
 	size_t states_bytes_ = 0;
 };
 

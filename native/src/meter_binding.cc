@@ -10,6 +10,7 @@
 
 #include "addon.h"
 #include "bpf_error.h"
+#include "head_reader.h"
 #include "loader.h"
 #include "options.h"
 #include "ring_reader.h"
@@ -44,6 +45,7 @@ static inline void tg_cache_export(tg_recording_cache *cache, tg_delta *entry, t
 extern "C" {
 #include "flow_cache.h"
 #include "fragments.h"
+#include "heads.h"
 }
 
 namespace tidegate
@@ -59,6 +61,23 @@ Napi::Value RecordsToBuffer(Napi::Env env, std::vector<tg_delta> *records)
 	records->clear();
 	return buffer;
 }
+
+// Heads one after the other, each followed by its octets.
+void AppendHead(std::vector<uint8_t> *heads, const tg_head &head, const uint8_t *payload)
+{
+	const uint8_t *bytes = reinterpret_cast<const uint8_t *>(&head);
+
+	heads->insert(heads->end(), bytes, bytes + sizeof(head));
+	heads->insert(heads->end(), payload, payload + head.octets);
+}
+
+Napi::Value TakeHeads(Napi::Env env, std::vector<uint8_t> *heads)
+{
+	Napi::Value buffer = Napi::Buffer<uint8_t>::Copy(env, heads->data(), heads->size());
+
+	heads->clear();
+	return buffer;
+}
 } // namespace
 
 class UserMeterBinding : public Napi::ObjectWrap<UserMeterBinding>
@@ -71,12 +90,14 @@ class UserMeterBinding : public Napi::ObjectWrap<UserMeterBinding>
 				       InstanceMethod<&UserMeterBinding::Run>("run"),
 				       InstanceMethod<&UserMeterBinding::Flush>("flush"),
 				       InstanceMethod<&UserMeterBinding::Records>("records"),
+				       InstanceMethod<&UserMeterBinding::Heads>("heads"),
 				       InstanceMethod<&UserMeterBinding::Counters>("counters"),
 				   });
 	}
 
 	explicit UserMeterBinding(const Napi::CallbackInfo &info)
-	    : Napi::ObjectWrap<UserMeterBinding>(info), settings_(CacheSettings(info[0].As<Napi::Object>()))
+	    : Napi::ObjectWrap<UserMeterBinding>(info), settings_(CacheSettings(info[0].As<Napi::Object>())),
+	      wants_(HeadWants(info[0].As<Napi::Object>()))
 	{
 		cache_.entries.resize(settings_.mask + 1);
 		cache_.records = &records_;
@@ -90,7 +111,8 @@ class UserMeterBinding : public Napi::ObjectWrap<UserMeterBinding>
 	{
 		Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
 		tg_frame frame = {bytes.Data(), bytes.Data() + bytes.ByteLength(),
-				  static_cast<tg_u32>(bytes.ByteLength()), settings_.tunnels};
+				  static_cast<tg_u32>(bytes.ByteLength()),
+				  settings_.tunnels | (settings_.heads ? TG_PARSE_SEQUENCE : 0u)};
 		tg_packet packet;
 
 		now_ = info[1].As<Napi::Number>().Uint32Value();
@@ -106,7 +128,34 @@ class UserMeterBinding : public Napi::ObjectWrap<UserMeterBinding>
 		    packet.payload_offset + kept <= bytes.ByteLength())
 			std::memcpy(entry->head[packet.direction & 1], bytes.Data() + packet.payload_offset,
 				    kept);
+		if (settings_.heads && tg_head_open(entry, &packet))
+			Head(packet, entry, bytes);
 	}
+
+	const tg_head_want *Wanted(const tg_head_service &service) const
+	{
+		for (const auto &[key, want] : wants_) {
+			if (key.port == service.port && key.protocol == service.protocol)
+				return &want;
+		}
+		return nullptr;
+	}
+
+	void Head(const tg_packet &packet, tg_delta *entry, const Napi::Uint8Array &bytes)
+	{
+		tg_head head{};
+		tg_u32 octets = tg_head_next(
+		    entry, &packet, Wanted(tg_head_service_of(&packet, 1)),
+		    Wanted(tg_head_service_of(&packet, 0)),
+		    Wanted({.port = TG_HEAD_PORT_ANY, .protocol = packet.key.protocol, .reserved = 0}),
+		    &head);
+
+		// A frame that was cut off gives no head, in the kernel neither.
+		if (octets != 0 && packet.payload_offset + octets <= bytes.ByteLength())
+			AppendHead(&heads_, head, bytes.Data() + packet.payload_offset);
+	}
+
+	Napi::Value Heads(const Napi::CallbackInfo &info) { return TakeHeads(info.Env(), &heads_); }
 
 	void Flush(const Napi::CallbackInfo &)
 	{
@@ -121,6 +170,8 @@ class UserMeterBinding : public Napi::ObjectWrap<UserMeterBinding>
 	tg_cache_settings settings_;
 	tg_cache cache_{};
 	std::vector<tg_delta> records_;
+	std::vector<std::pair<tg_head_service, tg_head_want>> wants_;
+	std::vector<uint8_t> heads_;
 	std::vector<tg_fragment_slot> fragments_;
 	tg_counters counters_{};
 	tg_u32 now_ = 0;
@@ -170,6 +221,8 @@ class KernelMeterBinding : public Napi::ObjectWrap<KernelMeterBinding>
 				       InstanceMethod<&KernelMeterBinding::Run>("run"),
 				       InstanceMethod<&KernelMeterBinding::Flush>("flush"),
 				       InstanceMethod<&KernelMeterBinding::Records>("records"),
+				       InstanceMethod<&KernelMeterBinding::Heads>("heads"),
+				       InstanceMethod<&KernelMeterBinding::Overload>("overload"),
 				       InstanceMethod<&KernelMeterBinding::Counters>("counters"),
 				   });
 	}
@@ -186,8 +239,15 @@ class KernelMeterBinding : public Napi::ObjectWrap<KernelMeterBinding>
 		loader.sweep_period_ns = 1000000000;
 		loader.sweep_slice = 1;
 		loader.ring_bytes = U32Option(options, "ringBytes");
+		loader.head_ring_bytes = loader.ring_bytes;
+		loader.head_wants = HeadWants(options);
+		loader.egress = options.Get("egress").As<Napi::Boolean>();
+		program_ = loader.egress ? "gateway_egress" : "gateway_xdp";
 		BpfError failure = loader_.Load(loader);
 		int error = failure ? 0 : ring_.Open(loader_.ring_fd(0), loader.ring_bytes);
+
+		if (!failure && !error)
+			error = head_ring_.Open(loader_.map_fd("heads"), loader.head_ring_bytes);
 
 		if (error)
 			failure = BpfError{error, "map a ring buffer", ""};
@@ -210,12 +270,12 @@ class KernelMeterBinding : public Napi::ObjectWrap<KernelMeterBinding>
 		sched_getaffinity(0, sizeof(before), &before);
 		sched_setaffinity(0, sizeof(one), &one);
 		BpfError failure =
-		    loader_.RunXdp(frame.Data(), static_cast<uint32_t>(frame.ByteLength()), &verdict);
+		    loader_.Run(program_, frame.Data(), static_cast<uint32_t>(frame.ByteLength()), &verdict);
 
 		sched_setaffinity(0, sizeof(before), &before);
 		if (failure)
 			ThrowBpfError(info.Env(), failure);
-		result.Set("verdict", verdict);
+		result.Set("verdict", static_cast<int32_t>(verdict));
 		result.Set("tick", static_cast<uint32_t>(loader_.CpuState(0).now_ns >> TG_TICK_SHIFT));
 		return result;
 	}
@@ -238,6 +298,26 @@ class KernelMeterBinding : public Napi::ObjectWrap<KernelMeterBinding>
 		return RecordsToBuffer(info.Env(), &records_);
 	}
 
+	Napi::Value Heads(const Napi::CallbackInfo &info)
+	{
+		std::vector<uint8_t> heads;
+
+		head_ring_.Read(SIZE_MAX, [&](const tg_head &head, const uint8_t *payload) {
+			AppendHead(&heads, head, payload);
+		});
+		return TakeHeads(info.Env(), &heads);
+	}
+
+	// overload(sampling, foldNew, withoutHeads)
+	void Overload(const Napi::CallbackInfo &info)
+	{
+		loader_.SetOverload(tg_overload{.sampling = info[0].As<Napi::Number>(),
+						.timeout_shift = 0,
+						.without_heads = info[2].As<Napi::Boolean>(),
+						.fold_new = info[1].As<Napi::Boolean>(),
+						.level = 0});
+	}
+
 	Napi::Value Counters(const Napi::CallbackInfo &info)
 	{
 		return CountersObject(info.Env(), loader_.Counters());
@@ -254,6 +334,8 @@ class KernelMeterBinding : public Napi::ObjectWrap<KernelMeterBinding>
 
 	Loader loader_;
 	RingReader ring_;
+	HeadReader head_ring_;
+	const char *program_ = nullptr;
 	std::vector<tg_delta> records_;
 };
 

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "flow_table.h"
@@ -45,7 +46,28 @@ inline tg_cache_settings CacheSettings(const Napi::Object &options)
 		settings.size_lut[i] = lut[i];
 	settings.tunnels = static_cast<uint8_t>(U32Option(options, "tunnels"));
 	settings.head_bytes = static_cast<uint8_t>(U32Option(options, "headBytes"));
+	settings.heads = options.Has("headWants") ? 1 : 0;
 	return settings;
+}
+
+// The payloads that are wanted: headWants, a Uint32Array of {protocol, port, octets, packets, sides} each;
+// absent = none.
+inline std::vector<std::pair<tg_head_service, tg_head_want>> HeadWants(const Napi::Object &options)
+{
+	std::vector<std::pair<tg_head_service, tg_head_want>> wants;
+
+	if (!options.Has("headWants"))
+		return wants;
+	Napi::Uint32Array words = options.Get("headWants").As<Napi::Uint32Array>();
+
+	for (size_t i = 0; i + 5 <= words.ElementLength(); i += 5)
+		wants.push_back({tg_head_service{.port = static_cast<tg_u16>(words[i + 1]),
+						 .protocol = static_cast<tg_u8>(words[i]),
+						 .reserved = 0},
+				 tg_head_want{.octets = static_cast<tg_u16>(words[i + 2]),
+					      .packets = static_cast<tg_u8>(words[i + 3]),
+					      .sides = static_cast<tg_u8>(words[i + 4])}});
+	return wants;
 }
 
 inline FlowTableOptions TableOptions(const Napi::Object &options)

@@ -104,6 +104,14 @@ void RingReader::Commit()
 	__atomic_store_n(consumer_, taken_, __ATOMIC_RELEASE);
 }
 
+double RingReader::Fill() const
+{
+	uint64_t start = __atomic_load_n(consumer_, __ATOMIC_ACQUIRE);
+
+	return static_cast<double>(__atomic_load_n(producer_, __ATOMIC_ACQUIRE) - start) /
+	       static_cast<double>(bytes_);
+}
+
 uint64_t RingReader::ResidentPackets() const
 {
 	uint64_t end = __atomic_load_n(producer_, __ATOMIC_ACQUIRE), packets = 0;

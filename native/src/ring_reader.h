@@ -30,6 +30,9 @@ class RingReader
 	size_t Take(tg_delta *into, size_t room);
 	void Commit();
 
+	// How full the ring is, 0..1. Any thread.
+	double Fill() const;
+
 	// Packets in records that lie in the ring and were not committed, counted record by record.
 	uint64_t ResidentPackets() const;
 

@@ -235,7 +235,8 @@ void UserMeter::Meter(size_t i, const CapturedPacket &captured)
 	}
 	tg_delta *entry = &c.entries[number];
 
-	tg_add(&c.cache, entry, &packet, now, captured.interface, &settings_, &counters_);
+	tg_add(&c.cache, entry, &packet, now, captured.interface, &settings_, settings_.export_ticks,
+	       &counters_);
 	if (kept && !tg_has_head(entry, packet.direction) &&
 	    packet.payload_offset + kept <= captured.captured)
 		std::memcpy(entry->head[packet.direction & 1], captured.data + packet.payload_offset, kept);

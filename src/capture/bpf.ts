@@ -21,6 +21,8 @@ export interface CaptureOptions extends MeterOptions {
   readonly clockPackets: number;
   /** Bytes of each CPU's ring: a power of two, at least a page. */
   readonly ringBytes: number;
+  /** Whether the program for what this host itself sends is loaded too. */
+  readonly egress: boolean;
   /** Directory in a bpffs where maps and links are pinned and found again after a crash; '' = nothing is pinned. */
   readonly pinDirectory: string;
   /** A batch that is not full is handed over after so many ms. */
@@ -33,6 +35,14 @@ export interface CaptureOptions extends MeterOptions {
 export interface CaptureCounters extends MeterCounters {
   readonly unmetered_packets: number;
   readonly unmetered_octets: number;
+  readonly sampled_out_packets: number;
+  readonly sampled_out_octets: number;
+  readonly folded_packets: number;
+  readonly egress_packets: number;
+  readonly multi_buffer: number;
+  readonly heads_sent: number;
+  readonly heads_lost: number;
+  readonly heads_withheld: number;
   readonly inserts: number;
   readonly evictions: number;
   readonly overflows: number;
@@ -64,9 +74,35 @@ export interface Inheritance {
   readonly deliveredOctets: number;
 }
 
+/** What a CPU gives up when the reader cannot keep up: struct tg_overload of bpf/flow_abi.h. */
+export interface OverloadStep {
+  readonly level: number;
+  /** Idle and export times are so many times doubled. */
+  readonly timeoutShift: number;
+  readonly withoutHeads: boolean;
+  /** A packet whose flow has no entry is metered under its prefixes. */
+  readonly foldNew: boolean;
+  /** One packet in so many is metered; 1 = all. */
+  readonly sampling: number;
+}
+
+/** Of one interface: what came in, and what this host itself sent. */
+export interface InterfaceCounters {
+  readonly packets: number;
+  readonly octets: number;
+  readonly txPackets: number;
+  readonly txOctets: number;
+}
+
 export interface NativeCapture {
   /** Attaches to an interface of a network namespace (a path, or '' for our own); its ifindex. */
   attach(name: string, netns: string, native: boolean): number;
+  /** Meters what this host itself sends by an interface that `attach` attached to. */
+  attachEgress(name: string, netns: string): void;
+  /** What every CPU gives up from now on; see {@link OverloadStep}. */
+  overload(step: OverloadStep): void;
+  /** How full the fullest ring is, 0..1. */
+  ringFill(): number;
   /** Arms the sweep timers, starts reading; how many CPUs are swept. */
   start(): number;
   /** Posts EVENT_FLUSHED once everything that was resident has been handed over. */
@@ -83,7 +119,7 @@ export interface NativeCapture {
   delivered(packets: number, octets: number): void;
   counters(scan: false): CaptureCounters;
   counters(scan: true): ScannedCounters;
-  interfaceCounters(ifindex: number): { readonly packets: number; readonly octets: number };
+  interfaceCounters(ifindex: number): InterfaceCounters;
   /** Runs the real XDP program over one frame, without a NIC; its verdict (2 = XDP_PASS). */
   runXdp(frame: Uint8Array): number;
   /** Makes a link known, or changes it. With `steering` only, as all that follows. @throws {@link NativeFailure} */

@@ -18,6 +18,8 @@ export const captureConfig = z.strictObject({
     .default([]),
   /** `auto` tries native XDP and falls back to generic with the reason. */
   mode: z.enum(['auto', 'native', 'generic']).default('auto'),
+  /** Also meter what the gateway itself sends (tc egress); what it forwards is metered where it came in. */
+  egress: z.boolean().default(false),
   /** A flow silent for so long ends. In ms after parsing. */
   idleTimeout: durationSetting.prefault('15s'),
   /** A longer flow is reported at least this often. In ms after parsing. */

@@ -46,8 +46,15 @@ export const fail = defineErrors({
     hint: 'stop it first, or give this gateway another name',
     exitCode: 3,
   },
+  TG_CAPTURE_EGRESS: {
+    message:
+      'interface {name} (driver {driver}, MTU {mtu}) refuses the program for what this host sends ({errno})',
+    hint: 'tcx links need Linux 6.6 or newer with CONFIG_NET_XGRESS; switch capture.egress off to do without',
+    exitCode: 3,
+  },
   TG_CAPTURE_XDP_BUSY: {
-    message: 'interface {name} already runs another XDP program (id {programId}, {mode})',
+    message:
+      'interface {name} (driver {driver}, MTU {mtu}) already runs another XDP program (id {programId}, {mode})',
     hint: 'look at it with `bpftool prog show id {programId}`; Tidegate never replaces a program of others',
     exitCode: 3,
   },
@@ -128,6 +135,20 @@ export function explainProbe(error: unknown, name: string, netns: string): unkno
   return fail('TG_CAPTURE_NETNS', { netns, errno: errnoName(error.errno) }, error);
 }
 
+const factsOf = (facts: InterfaceFacts): { readonly driver: string; readonly mtu: number } => ({
+  driver: facts.driver || 'unknown',
+  mtu: facts.mtu,
+});
+
+/** An interface whose XDP program is not ours. */
+export const busy = (name: string, facts: InterfaceFacts): Error =>
+  fail('TG_CAPTURE_XDP_BUSY', {
+    name,
+    ...factsOf(facts),
+    programId: facts.programId,
+    mode: facts.xdp,
+  });
+
 /** Explains why an interface refuses XDP, with what can be done about it. */
 export function explainAttach(
   error: unknown,
@@ -138,19 +159,22 @@ export function explainAttach(
   if (!isNativeFailure(error)) return error;
   const { errno } = error;
   if (errno === EPERM) return fail('TG_CAPTURE_PRIVILEGE', { operation: `attach XDP to ${name}` }, error);
-  if (errno === EBUSY || errno === EEXIST)
-    return fail('TG_CAPTURE_XDP_BUSY', { name, programId: facts.programId, mode: facts.xdp }, error);
+  if (errno === EBUSY || errno === EEXIST) return busy(name, facts);
   const remedy =
     mode === 'generic'
       ? 'see dmesg for the reason'
       : facts.mtu > 3498
         ? `lower the MTU (ip link set ${name} mtu 1500), or use mode generic`
         : 'the driver has no native XDP, too few queues, or LRO on (ethtool -K lro off); use mode auto or generic';
-  return fail(
-    'TG_CAPTURE_ATTACH',
-    { name, driver: facts.driver || 'unknown', mtu: facts.mtu, mode, errno: errnoName(errno), remedy },
-    error,
-  );
+  return fail('TG_CAPTURE_ATTACH', { name, ...factsOf(facts), mode, errno: errnoName(errno), remedy }, error);
+}
+
+/** Explains why an interface refuses the tc egress program. */
+export function explainEgress(error: unknown, name: string, facts: InterfaceFacts): unknown {
+  if (!isNativeFailure(error)) return error;
+  if (error.errno === EPERM)
+    return fail('TG_CAPTURE_PRIVILEGE', { operation: `attach to tc egress of ${name}` }, error);
+  return fail('TG_CAPTURE_EGRESS', { name, ...factsOf(facts), errno: errnoName(error.errno) }, error);
 }
 
 /** A refusal after which generic mode is worth trying. */

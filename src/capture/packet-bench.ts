@@ -1,6 +1,7 @@
 import { arch, cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../base/package-root.js';
+import { LivePair } from './bench/live-pair.js';
 import { loadBpfAddon } from './bpf.js';
 import { explainLoad } from './errors.js';
 import { sizeLut } from './meter-options.js';
@@ -26,6 +27,9 @@ const TRACE_PACKETS = 2 ** 20;
 const RING_BYTES = 2 ** 27;
 const RECORD_BYTES = 264;
 const PACKETS_PER_RUN = Math.floor((RING_BYTES - 2 ** 20) / RECORD_BYTES / 1000) * 1000;
+/** Live frames are dearer, and their fixed cost is nothing beside them. */
+const LIVE_PACKETS = 200_000;
+const LIVE_TRACES: ReadonlySet<string> = new Set(['1k', '100k', 'zipf-1M']);
 const TICK_NS = 1024;
 const EXPORT_MS = 7500;
 /** Reaching the first instruction of an XDP program on a NIC (Høiland-Jørgensen et al., CoNEXT 2018: 24 Mpps a core). */
@@ -40,6 +44,14 @@ interface NativeBench {
     frame: Uint8Array,
     packets: number,
   ): { readonly cpuNs: number; readonly exports: number; readonly lost: number };
+  live(
+    program: string,
+    frame: Uint8Array,
+    packets: number,
+    netns: string,
+    near: string,
+    far: string,
+  ): { readonly cpuNs: number; readonly received: number; readonly exports: number; readonly lost: number };
 }
 
 export interface PacketBenchRow {
@@ -61,6 +73,8 @@ export interface ComputedRate {
 
 export interface PacketBenchResult {
   readonly rows: readonly PacketBenchRow[];
+  /** The same over a veth pair with live frames: CPU time of the whole way, from page pool to verdict. */
+  readonly veth: readonly PacketBenchRow[];
   readonly computed: readonly ComputedRate[];
   readonly machine: {
     readonly cpu: string;
@@ -155,33 +169,69 @@ export async function benchPackets(options: PacketBenchOptions = {}): Promise<Pa
     throw explainLoad(error, release());
   }
   const rows: PacketBenchRow[] = [];
+  const veth: PacketBenchRow[] = [];
   for (const [flows, trace] of traces()) {
     if (options.signal?.aborted) break;
     options.progress?.(flows);
     bench.setTrace(trace);
-    rows.push(...measure(bench, flows, options.rounds ?? 5));
+    const rounds = options.rounds ?? 5;
+    rows.push(...measure(flows, rounds, (program) => runFrames(bench, program)));
+    if (LIVE_TRACES.has(flows)) veth.push(...measureLive(bench, flows, rounds));
     // Let signals and other work in between traces.
     await new Promise((resolve) => setImmediate(resolve));
   }
   return {
     rows,
+    veth,
     computed: computeRates(rows),
     machine: { cpu: cpus()[0]?.model ?? '', cpus: cpus().length, kernel: release(), arch: arch() },
   };
 }
 
-function measure(bench: NativeBench, flows: string, rounds: number): PacketBenchRow[] {
+interface Measured {
+  readonly nsPerPacket: number;
+  readonly exportsPerPacket: number;
+}
+
+/** One program over frames of BPF_PROG_TEST_RUN, without the fixed cost of the call. */
+function runFrames(bench: NativeBench, program: BenchProgram): Measured {
+  const fixed = bench.run(PROGRAMS[program], FRAME, 1).cpuNs;
+  const run = bench.run(PROGRAMS[program], FRAME, PACKETS_PER_RUN);
+  if (run.lost > 0) throw new RangeError('the ring overflowed: the figures would flatter');
+  return {
+    nsPerPacket: (run.cpuNs - fixed) / PACKETS_PER_RUN,
+    exportsPerPacket: run.exports / PACKETS_PER_RUN,
+  };
+}
+
+/** One program over live frames: those that did not arrive would flatter, so none may be missing. */
+function runLive(bench: NativeBench, program: BenchProgram, pair: LivePair): Measured {
+  const run = bench.live(PROGRAMS[program], FRAME, LIVE_PACKETS, pair.netns, pair.near, pair.far);
+  if (run.lost > 0) throw new RangeError('the ring overflowed: the figures would flatter');
+  if (run.received < LIVE_PACKETS)
+    throw new RangeError(`${LIVE_PACKETS - run.received} of ${LIVE_PACKETS} live frames did not arrive`);
+  return { nsPerPacket: run.cpuNs / LIVE_PACKETS, exportsPerPacket: run.exports / LIVE_PACKETS };
+}
+
+function measureLive(bench: NativeBench, flows: string, rounds: number): PacketBenchRow[] {
+  const pair = new LivePair();
+  try {
+    return measure(flows, rounds, (program) => runLive(bench, program, pair));
+  } finally {
+    pair.remove();
+  }
+}
+
+function measure(flows: string, rounds: number, run: (program: BenchProgram) => Measured): PacketBenchRow[] {
   const names = Object.keys(PROGRAMS) as BenchProgram[];
   const times = new Map<BenchProgram, number[]>(names.map((name) => [name, []]));
-  let exportsPerPacket = 0;
+  const exported = new Map<BenchProgram, number>();
   // The first round fills maps and pages and is not counted.
   for (let round = 0; round <= rounds; round += 1) {
     for (const name of names) {
-      const fixed = bench.run(PROGRAMS[name], FRAME, 1).cpuNs;
-      const run = bench.run(PROGRAMS[name], FRAME, PACKETS_PER_RUN);
-      if (run.lost > 0) throw new RangeError('the ring overflowed: the figures would flatter');
-      if (round > 0) times.get(name)!.push((run.cpuNs - fixed) / PACKETS_PER_RUN);
-      if (name === 'tidegate') exportsPerPacket = run.exports / PACKETS_PER_RUN;
+      const { nsPerPacket, exportsPerPacket } = run(name);
+      if (round > 0) times.get(name)!.push(nsPerPacket);
+      exported.set(name, exportsPerPacket);
     }
   }
   const reference = median(times.get('hash_spinlock')!);
@@ -191,7 +241,7 @@ function measure(bench: NativeBench, flows: string, rounds: number): PacketBench
       program,
       flows,
       nsPerPacket,
-      exportsPerPacket: program === 'tidegate' ? exportsPerPacket : 0,
+      exportsPerPacket: exported.get(program)!,
       ratioToHashSpinlock: nsPerPacket / reference,
     };
   });

@@ -43,6 +43,9 @@ export interface InterfaceState {
   readonly reason?: string;
   readonly rxPackets: number;
   readonly rxOctets: number;
+  /** Sent by this host itself; 0 unless that is metered. */
+  readonly txPackets: number;
+  readonly txOctets: number;
 }
 
 /** Anything that yields flow records as column batches: the kernel datapath, or a capture file. */

@@ -11,11 +11,21 @@ import {
   type Inheritance,
   loadBpfAddon,
   type NativeCapture,
+  type OverloadStep,
   pinDirectory,
   type ScannedCounters,
 } from './bpf.js';
-import { explainAttach, explainLoad, explainProbe, fail, mayFallBack } from './errors.js';
+import {
+  busy,
+  explainAttach,
+  explainEgress,
+  explainLoad,
+  explainProbe,
+  fail,
+  mayFallBack,
+} from './errors.js';
 import { type MeterSettings, prepareMeter } from './meter-options.js';
+import { OVERLOAD_STEPS, OverloadLadder, type OverloadOptions, type OverloadState } from './overload.js';
 import { sourceCounters } from './replay.js';
 import { SlabPool } from './slab-pool.js';
 import type { FlowSource, InterfaceState, LossCount, SourceCounters } from './source.js';
@@ -31,6 +41,10 @@ export interface XdpOptions extends Partial<MeterSettings> {
   readonly interfaces: readonly XdpInterface[];
   /** `auto` (default) tries native XDP and falls back to generic with the reason. */
   readonly mode?: 'auto' | 'native' | 'generic';
+  /** Also meter what this host itself sends by these interfaces. */
+  readonly egress?: boolean;
+  /** Give things up by steps while the reader cannot keep up (default), or `false`: lose records instead. */
+  readonly overload?: OverloadOptions | false;
   /** Ring buffer per CPU, bytes, a power of two. */
   readonly ringBytes?: number;
   /** A batch that is not full is handed over after so many ms. */
@@ -91,10 +105,11 @@ export class XdpSource implements FlowSource {
   readonly #logger: Logger | undefined;
   readonly #pool: SlabPool;
   readonly #prepared: ReturnType<typeof prepareMeter>;
-  readonly #interfaces: Omit<InterfaceState, 'rxPackets' | 'rxOctets'>[] = [];
+  readonly #interfaces: Omit<InterfaceState, 'rxPackets' | 'rxOctets' | 'txPackets' | 'txOctets'>[] = [];
   readonly #flushed: (() => void)[] = [];
   #native: NativeCapture | undefined;
   #steering: SteeringDatapath | undefined;
+  #ladder: OverloadLadder | undefined;
   #inherited: Inheritance = NO_INHERITANCE;
   #running = false;
 
@@ -120,10 +135,14 @@ export class XdpSource implements FlowSource {
     const native = this.#load();
     this.#native = native;
     try {
-      for (const wanted of this.#options.interfaces) this.#attach(native, wanted);
+      for (const wanted of this.#options.interfaces) {
+        this.#attach(native, wanted);
+        if (this.#options.egress) this.#attachEgress(native, wanted);
+      }
       if (this.#options.steering) this.#steering = new SteeringDatapath(native);
       this.#running = true;
       const swept = native.start();
+      if (this.#options.overload !== false) await this.#startLadder(native);
       this.#inherited = native.inherited();
       if (this.#inherited.adopted)
         this.#logger?.warn(
@@ -142,6 +161,7 @@ export class XdpSource implements FlowSource {
     const native = this.#native;
     if (native === undefined || !this.#running) return;
     native.detach();
+    await this.#ladder?.stop();
     for (let i = 0; i < MAX_FINAL_FLUSHES; i += 1) {
       await this.flush();
       const { kernelCache, rings, flowTable } = this.counters().resident;
@@ -168,9 +188,15 @@ export class XdpSource implements FlowSource {
 
   interfaces(): InterfaceState[] {
     return this.#interfaces.map((state) => {
-      const rx = this.#native?.interfaceCounters(state.index) ?? { packets: 0, octets: 0 };
-      return { ...state, rxPackets: rx.packets, rxOctets: rx.octets };
+      const { packets, octets, txPackets, txOctets } =
+        this.#native?.interfaceCounters(state.index) ?? NO_INTERFACE_COUNTERS;
+      return { ...state, rxPackets: packets, rxOctets: octets, txPackets, txOctets };
     });
+  }
+
+  /** What is given up now, and how often each step was taken. */
+  overload(): OverloadState {
+    return this.#ladder?.state() ?? NO_OVERLOAD;
   }
 
   counters(): SourceCounters {
@@ -222,6 +248,7 @@ export class XdpSource implements FlowSource {
           sweepSlice: SWEEP_SLICE,
           sweepPerBatch: SWEEP_PER_BATCH,
           clockPackets: CLOCK_PACKETS,
+          egress: this.#options.egress ?? false,
           ringBytes: this.#options.ringBytes ?? DEFAULTS.ringBytes,
           batchMs: this.#options.batchMs ?? DEFAULTS.batchMs,
           steering: this.#options.steering ?? false,
@@ -248,8 +275,7 @@ export class XdpSource implements FlowSource {
       this.#interfaces.push({ name, index, mode: facts.xdp, reason: 'taken over from an earlier process' });
       return;
     }
-    if (facts.xdp !== 'none')
-      throw fail('TG_CAPTURE_XDP_BUSY', { name, programId: facts.programId, mode: facts.xdp });
+    if (facts.xdp !== 'none') throw busy(name, facts);
     const attach = (how: 'native' | 'generic', reason?: string): void => {
       try {
         const index = native.attach(name, netns, how === 'native');
@@ -268,6 +294,26 @@ export class XdpSource implements FlowSource {
     }
   }
 
+  async #startLadder(native: NativeCapture): Promise<void> {
+    const port = {
+      ringFill: () => native.ringFill(),
+      lostRecords: () => native.counters(false).ring_lost_records,
+      apply: (step: OverloadStep) => native.overload(step),
+    };
+    this.#ladder = new OverloadLadder(port, this.#options.overload || {}, this.#logger);
+    // An earlier process may have left its own step in the maps.
+    native.overload(OVERLOAD_STEPS[0]!);
+    await this.#ladder.start();
+  }
+
+  #attachEgress(native: NativeCapture, { name, netns = '' }: XdpInterface): void {
+    try {
+      native.attachEgress(name, netns);
+    } catch (error) {
+      throw explainEgress(error, name, this.#addon.probeInterface(name, netns));
+    }
+  }
+
   #terms(native: CaptureCounters): SourceCounters {
     const lost: LossCount[] = [
       {
@@ -281,6 +327,12 @@ export class XdpSource implements FlowSource {
         reason: 'cache_unreadable',
         packets: native.unmetered_packets,
         octets: native.unmetered_octets,
+      },
+      {
+        stage: 'kernel',
+        reason: 'sampled_out',
+        packets: native.sampled_out_packets,
+        octets: native.sampled_out_octets,
       },
     ];
     const { takenPackets, takenOctets, deliveredPackets, deliveredOctets } = this.#inherited;
@@ -315,6 +367,10 @@ export class XdpSource implements FlowSource {
     }
   }
 }
+
+const NO_OVERLOAD: OverloadState = { level: 0, name: 'none', entered: [] };
+
+const NO_INTERFACE_COUNTERS = { packets: 0, octets: 0, txPackets: 0, txOctets: 0 };
 
 const NO_INHERITANCE: Inheritance = {
   adopted: false,

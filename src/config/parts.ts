@@ -31,6 +31,7 @@ export const captureSettings = (
 ): XdpOptions => ({
   interfaces,
   mode: capture.mode,
+  egress: capture.egress,
   idleTimeoutMs: capture.idleTimeout,
   activeTimeoutMs: capture.activeTimeout,
   cacheEntries: capture.cacheEntries,

@@ -83,7 +83,18 @@ export const quietStatus = (plan: Plan | undefined, nowMs = Date.now()): Gateway
   mode: 'lab',
   startedMs: nowMs - MINUTE_MS,
   nowMs,
-  interfaces: [{ name: 'eth1', index: 3, mode: 'native', rxPackets: 10, rxOctets: 1000, linkId: 'public-a' }],
+  interfaces: [
+    {
+      name: 'eth1',
+      index: 3,
+      mode: 'native',
+      rxPackets: 10,
+      rxOctets: 1000,
+      txPackets: 0,
+      txOctets: 0,
+      linkId: 'public-a',
+    },
+  ],
   packets: balanceOf(100, 80, { kernelCache: 5, rings: 0, flowTable: 6, slabs: 4, spool: 2 }, [
     { stage: 'kernel', reason: 'ring_full', packets: 3, octets: 300 },
   ]),

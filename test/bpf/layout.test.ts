@@ -5,6 +5,7 @@ import { loadAddon, UNPARSED_REASONS } from '../../src/capture/addon.js';
 import { gatewayObjectPath } from '../../src/capture/bpf.js';
 import { FLOW_COLUMNS } from '../../src/flow/columns.js';
 import { DELTA_BYTES, DELTA_LAYOUT, KEY_LAYOUT } from './delta.js';
+import { HEAD_LAYOUT } from './head.js';
 
 interface BtfType {
   readonly id: number;
@@ -55,6 +56,7 @@ describe.skipIf(haveTools !== undefined)(
     test.each([
       ['tg_delta', DELTA_LAYOUT],
       ['tg_flow_key', KEY_LAYOUT],
+      ['tg_head', HEAD_LAYOUT],
     ] as const)('%s has the fields and offsets that TypeScript reads', (name, layout) => {
       const offsets = Object.fromEntries(struct(name).members!.map((m) => [m.name, m.bits_offset / 8]));
       expect(offsets).toEqual(Object.fromEntries(Object.entries(layout).map(([field, [at]]) => [field, at])));

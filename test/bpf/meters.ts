@@ -1,6 +1,8 @@
 import { gatewayObjectPath, loadBpfAddon } from '../../src/capture/bpf.js';
 import { sizeLut, type TunnelName, tunnelBits } from '../../src/capture/meter-options.js';
+import { type HeadWant, headWantWords } from '../../src/capture/payload-heads.js';
 import { type Delta, deltas } from './delta.js';
+import { type Head, headsOf } from './head.js';
 
 /** A fixed secret: both builds must put a key into the same slot. */
 export const SECRET = Uint32Array.from({ length: 13 }, (_, i) => 0x9e3779b1 * (i + 1));
@@ -8,10 +10,12 @@ export const SECRET = Uint32Array.from({ length: 13 }, (_, i) => 0x9e3779b1 * (i
 interface RawMeter {
   flush(): void;
   records(): Buffer;
+  heads(): Buffer;
   counters(): Record<string, number> & { readonly unparsed: readonly number[] };
 }
 
 interface RawKernelMeter extends RawMeter {
+  overload(sampling: number, foldNew: boolean, withoutHeads: boolean): void;
   run(frame: Uint8Array): { readonly verdict: number; readonly tick: number };
 }
 
@@ -31,6 +35,10 @@ export interface TestMeterOptions {
   readonly sizeEdges?: readonly number[];
   readonly tunnels?: readonly TunnelName[];
   readonly headBytes?: number;
+  /** Payload heads that are wanted; absent = none. */
+  readonly headWants?: readonly HeadWant[];
+  /** The kernel's tc egress program instead of its XDP program. */
+  readonly egress?: boolean;
 }
 
 const options = (o: TestMeterOptions): object => ({
@@ -40,6 +48,8 @@ const options = (o: TestMeterOptions): object => ({
   sizeLut: sizeLut(o.sizeEdges),
   tunnels: tunnelBits(o.tunnels),
   headBytes: o.headBytes ?? 0,
+  ...(o.headWants === undefined ? {} : { headWants: headWantWords(o.headWants) }),
+  egress: o.egress ?? false,
   objectPath: gatewayObjectPath(),
   ringBytes: 2 ** 20,
 });
@@ -49,6 +59,8 @@ const addon = (): MeterAddon => loadBpfAddon() as unknown as MeterAddon;
 /** BPF_PROG_TEST_RUN's interface is the loopback of the namespace. */
 export const TEST_RUN_IFINDEX = 1;
 export const XDP_PASS = 2;
+/** The next tc program, or the stack. */
+export const TCX_NEXT = -1;
 
 /** What each way through the parser makes of a frame; `quick` is undefined when that way declines. */
 export const parseBothWays = (
@@ -64,14 +76,19 @@ export class UserMeter {
     this.#raw = new (addon().UserMeter)(options(o));
   }
 
-  run(frame: Uint8Array, tick: number): void {
-    this.#raw.run(frame, tick, TEST_RUN_IFINDEX);
+  run(frame: Uint8Array, tick: number, ifindex = TEST_RUN_IFINDEX): void {
+    this.#raw.run(frame, tick, ifindex);
   }
 
   /** Makes everything leave; the records since the last call. */
   finish(): Delta[] {
     this.#raw.flush();
     return deltas(this.#raw.records());
+  }
+
+  /** Payload heads since the last call. */
+  heads(): Head[] {
+    return headsOf(this.#raw.heads());
   }
 
   counters() {
@@ -98,6 +115,15 @@ export class KernelMeter {
   finish(): Delta[] {
     this.#raw.flush();
     return deltas(this.#raw.records());
+  }
+
+  /** Payload heads since the last call. */
+  heads(): Head[] {
+    return headsOf(this.#raw.heads());
+  }
+
+  overload(sampling: number, foldNew: boolean, withoutHeads: boolean): void {
+    this.#raw.overload(sampling, foldNew, withoutHeads);
   }
 
   counters() {

@@ -46,7 +46,13 @@ export class VethPair {
    * Sends `flows × packetsPerFlow` UDP datagrams of `payload` octets from as many source ports as flows, flow after
    * flow in turn; resolves when the kernel has taken them all.
    */
-  sendUdp(flows: number, packetsPerFlow: number, payload = 100): void {
+  sendUdp(
+    flows: number,
+    packetsPerFlow: number,
+    payload = 100,
+    destination = '10.9.0.2',
+    source = '10.9.0.1',
+  ): void {
     const script = `
       const { createSocket } = require('node:dgram');
       const body = Buffer.alloc(${payload});
@@ -54,12 +60,12 @@ export class VethPair {
         const sockets = [];
         for (let i = 0; i < ${flows}; i += 1) {
           const socket = createSocket('udp4');
-          await new Promise((resolve) => socket.bind(20000 + i, '10.9.0.1', resolve));
+          await new Promise((resolve) => socket.bind(20000 + i, '${source}', resolve));
           sockets.push(socket);
         }
         for (let n = 0; n < ${packetsPerFlow}; n += 1)
           await Promise.all(sockets.map((socket) => new Promise((resolve, reject) =>
-            socket.send(body, 9, '10.9.0.2', (error) => (error ? reject(error) : resolve())))));
+            socket.send(body, 9, '${destination}', (error) => (error ? reject(error) : resolve())))));
         for (const socket of sockets) socket.close();
       })();`;
     run('ip', 'netns', 'exec', this.near, process.execPath, '-e', script);
@@ -89,8 +95,31 @@ export class VethPair {
     return { packets: read('tx_packets'), dropped: read('tx_dropped') };
   }
 
+  /** Sends so many octets over one TCP connection, and resolves when the receiver has read them all. */
+  transferTcp(octets: number): void {
+    const server = `
+      require('node:net').createServer((socket) => {
+        let got = 0;
+        socket.on('data', (chunk) => { got += chunk.length; if (got === ${octets}) socket.end('done'); });
+        socket.on('close', () => process.exit(0));
+      }).listen(5001, '10.9.0.2', () => console.log('ready'));`;
+    const client = `
+      const { spawn } = require('node:child_process');
+      const server = spawn('ip', ['netns', 'exec', '${this.far}', process.execPath, '-e', ${JSON.stringify(server)}]);
+      server.stdout.once('data', () => {
+        const socket = require('node:net').connect(5001, '10.9.0.2', () => socket.write(Buffer.alloc(${octets})));
+        socket.on('data', () => {});
+      });
+      server.on('exit', () => process.exit(0));`;
+    run('ip', 'netns', 'exec', this.near, process.execPath, '-e', client);
+  }
+
   exec(...command: string[]): string {
     return run('ip', 'netns', 'exec', this.far, ...command);
+  }
+
+  execNear(...command: string[]): string {
+    return run('ip', 'netns', 'exec', this.near, ...command);
   }
 
   remove(): void {

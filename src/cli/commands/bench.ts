@@ -122,13 +122,14 @@ async function packetBench(context: CliContext, output: OutputFormat): Promise<v
     context.stdout.write(`${toJson(result)}\n`);
     return;
   }
-  const table = renderTable<PacketBenchRow>(result.rows, [
-    { title: 'program', value: (row) => row.program },
-    { title: 'flows', value: (row) => row.flows, align: 'right' },
-    { title: 'ns/packet', value: (row) => row.nsPerPacket.toFixed(1), align: 'right' },
-    { title: 'exports/packet', value: (row) => row.exportsPerPacket.toFixed(3), align: 'right' },
-    { title: 'of hash_spinlock', value: (row) => row.ratioToHashSpinlock.toFixed(2), align: 'right' },
-  ]);
+  const render = (rows: readonly PacketBenchRow[]): string =>
+    renderTable<PacketBenchRow>(rows, [
+      { title: 'program', value: (row) => row.program },
+      { title: 'flows', value: (row) => row.flows, align: 'right' },
+      { title: 'ns/packet', value: (row) => row.nsPerPacket.toFixed(1), align: 'right' },
+      { title: 'exports/packet', value: (row) => row.exportsPerPacket.toFixed(3), align: 'right' },
+      { title: 'of hash_spinlock', value: (row) => row.ratioToHashSpinlock.toFixed(2), align: 'right' },
+    ]);
   const cores = renderTable(
     result.computed.filter((rate) => rate.flows === 'zipf-1M' || rate.flows === '1k'),
     [
@@ -138,7 +139,7 @@ async function packetBench(context: CliContext, output: OutputFormat): Promise<v
       { title: 'cores (computed)', value: (rate) => rate.computedCores.toFixed(2), align: 'right' },
     ],
   );
-  context.stdout.write(`${table}\n${cores}`);
+  context.stdout.write(`${render(result.rows)}\nlive frames over veth\n${render(result.veth)}\n${cores}`);
 }
 
 async function replayBench(context: CliContext, output: OutputFormat): Promise<void> {
