@@ -31,6 +31,7 @@ import { LinkPrices } from './pipeline/link-prices.js';
 import { ModelInUse } from './pipeline/model-in-use.js';
 import { PlanOperations } from './pipeline/plan-operations.js';
 import { nextChange } from './pipeline/plan-words.js';
+import { PriceRecords } from './pipeline/price-records.js';
 import { RateMeter } from './pipeline/rate-meter.js';
 import { relearnWorkloads } from './pipeline/relearn.js';
 import { balanceOf, type GatewayStatus, type WorkloadStatus } from './pipeline/status.js';
@@ -85,6 +86,7 @@ export class Gateway implements Component {
   #memory: WorkloadMemory | undefined;
   #ingest: Ingest | undefined;
   #cycle: PlanningCycle | undefined;
+  #priceRecords: PriceRecords | undefined;
   #pool: Piscina | undefined;
   #timer: NodeJS.Timeout | undefined;
   #sampler: NodeJS.Timeout | undefined;
@@ -448,6 +450,12 @@ export class Gateway implements Component {
   #makeCycle(): PlanningCycle {
     const { config, logger } = this.#options;
     const prices = new LinkPrices(this.#store.client, config.gateway, this.#prices, config.links);
+    this.#priceRecords = new PriceRecords({
+      client: () => this.#store.client,
+      gateway: config.gateway,
+      book: this.#prices,
+      links: (nowMs) => prices.planLinks(nowMs),
+    });
     return new PlanningCycle({
       client: this.#store.client,
       forecasts: this.#forecasts,
@@ -465,6 +473,7 @@ export class Gateway implements Component {
   async #keep(): Promise<void> {
     try {
       await this.#memory?.keep(Date.now());
+      await this.#priceRecords?.keep(Date.now());
       await this.#operations.keep();
     } catch (error) {
       this.#options.logger.warn(

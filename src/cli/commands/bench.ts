@@ -48,6 +48,12 @@ async function storeBench(context: CliContext, output: OutputFormat): Promise<vo
     ],
     ['longest pause of the event loop, ms', String(result.insert.loopMaxMs)],
     ['octets a record in the spool / on disk', `${result.insert.bytesPerRow} / ${result.diskBytesPerRow}`],
+    [
+      `backlog of ${result.outage.outageSeconds} s sent, by the rate of what keeps coming`,
+      `${result.outage.catchUpByLiveRate} x`,
+    ],
+    ['oldest that the newest stored record was meanwhile, s', String(result.outage.newestAgeMaxSeconds)],
+    ['records missing after it', String(result.outage.missing.flows)],
     [`top talkers of 1 h in ${result.rows} records, ms`, String(result.queries.topTalkers1hMs)],
     ['rates by minute over a day, ms', String(result.queries.perMinuteDayMs)],
     [`nearest of ${result.vectors} fingerprints, ms`, String(result.queries.nearest1MMs)],

@@ -8,6 +8,7 @@ import { workerFile } from '../../base/worker-file.js';
 import { FINGERPRINT_DIMENSIONS } from '../../flow/columns.js';
 import { storeConfig } from '../config.js';
 import { Store } from '../store.js';
+import { benchOutage, type OutageFigures } from './outage.js';
 import { syntheticBatch } from './synthetic-batch.js';
 
 export interface StoreBenchOptions {
@@ -17,6 +18,8 @@ export interface StoreBenchOptions {
   readonly queryRows?: number;
   /** Vectors that the nearest ones are looked for among. */
   readonly vectors?: number;
+  /** How long ClickHouse is away while records keep coming. */
+  readonly outageSeconds?: number;
   readonly logger: Logger;
   readonly progress?: (what: string) => void;
 }
@@ -40,6 +43,7 @@ export interface StoreBenchResult {
     readonly perMinuteDayMs: number;
     readonly nearest1MMs: number;
   };
+  readonly outage: OutageFigures;
   readonly rows: number;
   readonly vectors: number;
   /** On disk, of the full records. */
@@ -48,6 +52,8 @@ export interface StoreBenchResult {
 
 const BATCH_ROWS = 50_000;
 const REPEATS = 7;
+/** Of the highest rate: what keeps coming around an outage. */
+const LIVE_SHARE = 0.3;
 const SEARCH_CHUNK = 250_000;
 
 const median = (values: readonly number[]): number =>
@@ -143,7 +149,14 @@ async function fillVectors(store: Store, vectors: number): Promise<void> {
  * one run only.
  */
 export async function benchStore(options: StoreBenchOptions): Promise<StoreBenchResult> {
-  const { insertRows = 600_000, queryRows = 10_000_000, vectors = 1_000_000, logger, progress } = options;
+  const {
+    insertRows = 600_000,
+    queryRows = 10_000_000,
+    vectors = 1_000_000,
+    outageSeconds = 30,
+    logger,
+    progress,
+  } = options;
   const directory = mkdtempSync(join(tmpdir(), 'tidegate-bench-'));
   const store = new Store({
     config: storeConfig.parse({}),
@@ -158,6 +171,10 @@ export async function benchStore(options: StoreBenchOptions): Promise<StoreBench
     const [disk] = await store.client.query<{ bytes: number }>(
       "SELECT toFloat64(sum(bytes_on_disk) / sum(rows)) AS bytes FROM system.parts WHERE active AND table = 'flows'",
     );
+    // Three tenths of what it takes at best: more would be an overload, not an outage.
+    const live = Math.max(1_000, Math.round(insert.rowsPerSecond * LIVE_SHARE));
+    progress?.(`${outageSeconds} s without ClickHouse at ${live} records a second`);
+    const outage = await benchOutage(join(directory, 'outage'), live, outageSeconds, logger);
     progress?.(`making ${queryRows} flow records to ask`);
     await fillFlows(store, queryRows);
     const topTalkers1hMs = await time(store, 'SELECT * FROM top_talkers LIMIT 20');
@@ -179,6 +196,7 @@ export async function benchStore(options: StoreBenchOptions): Promise<StoreBench
         perMinuteDayMs: round(perMinuteDayMs),
         nearest1MMs: round(nearest1MMs),
       },
+      outage,
       rows: queryRows,
       vectors,
       diskBytesPerRow: Math.round(disk!.bytes),

@@ -1,0 +1,92 @@
+import type { PlanLink } from '../plan/index.js';
+import type { PriceBook, Tariff } from '../pricing/index.js';
+import type { StoreClient } from '../store/index.js';
+
+export interface PriceRecordsOptions {
+  readonly client: () => Pick<StoreClient, 'insertRows'>;
+  readonly gateway: string;
+  readonly book: Pick<PriceBook, 'tariff'>;
+  /** The ways out with what they cost now. */
+  readonly links: (nowMs: number) => Promise<readonly PlanLink[]>;
+}
+
+interface PricedItem {
+  readonly item: string;
+  readonly price: number;
+}
+
+const above = (gb: number): string => (gb === 0 ? '' : ` above ${gb} GB a month`);
+
+/** Every price of a tariff under a name that people read. Prices of nothing are left out, but for traffic. */
+export function priceItems(tariff: Tariff): PricedItem[] {
+  const items: PricedItem[] = tariff.egress.map((tier, i) => ({
+    item: `GB out${above(tariff.egress[i - 1]?.upToGb ?? 0)}`,
+    price: tier.usdPerGb,
+  }));
+  const others: readonly (readonly [string, number])[] = [
+    ['GB in', tariff.ingressUsdPerGb],
+    ['GB processed', tariff.processedUsdPerGb],
+    ['port hour', tariff.portHourUsd],
+    ['month', tariff.monthUsd],
+    ['commit a month', tariff.commitUsdPerMonth],
+    ['burstable Mbit/s a month', tariff.burstable?.usdPerMbpsMonth ?? 0],
+    ['burstable Mbit/s a month above the commit', tariff.burstable?.overageUsdPerMbpsMonth ?? 0],
+    ...(tariff.circuit?.steps ?? []).map(
+      (step) => [`circuit of ${step.mbps} Mbit/s a month`, step.usdPerMonth] as const,
+    ),
+  ];
+  for (const [item, price] of others) if (price > 0) items.push({ item, price });
+  return items;
+}
+
+/**
+ * Keeps what things cost beside what they carried: the tariffs of the links in `prices`, once a run, and each link's price
+ * in `link_prices` whenever it changes, which `cost_daily` joins to the traffic of the time.
+ */
+export class PriceRecords {
+  readonly #options: PriceRecordsOptions;
+  readonly #tariffs = new Set<string>();
+  readonly #links = new Map<string, string>();
+
+  constructor(options: PriceRecordsOptions) {
+    this.#options = options;
+  }
+
+  /** Writes what is new at `nowMs` (Unix time). @throws what the store says; it is written the next time */
+  async keep(nowMs: number): Promise<void> {
+    const { client, gateway, book } = this.#options;
+    const links = await this.#options.links(nowMs);
+    const tariffs = [...new Set(links.flatMap((link) => link.tariffId ?? []))].filter(
+      (id) => !this.#tariffs.has(id),
+    );
+    await client().insertRows(
+      'prices',
+      tariffs.flatMap((tariffId) => {
+        const tariff = book.tariff(tariffId);
+        const valid = new Date(tariff.date);
+        return priceItems(tariff).map(({ item, price }) => ({
+          // A date that a person wrote in other words is as old as can be.
+          valid: (Number.isNaN(valid.getTime()) ? new Date(0) : valid).toISOString().slice(0, 10),
+          gateway,
+          tariffId,
+          item,
+          price,
+          currency: tariff.currency,
+          source: tariff.source,
+          updated: new Date(nowMs).toISOString(),
+        }));
+      }),
+    );
+    for (const tariffId of tariffs) this.#tariffs.add(tariffId);
+    const changed = links.flatMap((link) => {
+      const { linkId, network, tariffId = '', usdPerGb, portHourUsd, capacityBps } = link;
+      const row = { gateway, linkId, network, tariffId, usdPerGb, portHourUsd, capacityBps };
+      return this.#links.get(linkId) === JSON.stringify(row) ? [] : [row];
+    });
+    await client().insertRows(
+      'link_prices',
+      changed.map((row) => ({ ...row, validFrom: new Date(nowMs).toISOString() })),
+    );
+    for (const row of changed) this.#links.set(row.linkId, JSON.stringify(row));
+  }
+}
