@@ -1,5 +1,6 @@
 import type { Logger } from '../base/logger.js';
 import type { StoreClient } from './client.js';
+import { storeError } from './errors.js';
 import { localTable, MIGRATIONS, type Placement, render, type SchemaStatement } from './schema/index.js';
 
 const migrationsTable: SchemaStatement = {
@@ -13,6 +14,18 @@ const migrationsTable: SchemaStatement = {
   version: 'applied',
   layout: 'ORDER BY (version, gateway)',
 };
+
+/** Year and release from which on a server has all that the schema and the INSERTs use. */
+const MINIMUM: readonly [number, number] = [25, 8];
+
+/** @throws TG_STORE_VERSION */
+export async function refuseOldServer(admin: Pick<StoreClient, 'query'>, url: string): Promise<void> {
+  const [row] = await admin.query<{ version: string }>('SELECT version() AS version');
+  const version = row?.version ?? '';
+  const [year = 0, release = 0] = version.split('.').map(Number);
+  if (year > MINIMUM[0] || (year === MINIMUM[0] && release >= MINIMUM[1])) return;
+  throw storeError('TG_STORE_VERSION', { url, version, minimum: MINIMUM.join('.') });
+}
 
 /**
  * Brings a database up to date: every migration is run in order, and recorded the first time. Statements are

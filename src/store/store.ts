@@ -1,12 +1,13 @@
 import { join, resolve } from 'node:path';
 import type { Component } from '../base/component.js';
+import { TidegateError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { type StoreAccess, StoreClient } from './client.js';
 import type { StoreConfig } from './config.js';
 import { DirectoryLock } from './directory-lock.js';
 import { EmbeddedEngine } from './embedded/engine.js';
-import { clickhouseCode } from './errors.js';
-import { migrate } from './migrate.js';
+import { accessError, clickhouseCode } from './errors.js';
+import { migrate, refuseOldServer } from './migrate.js';
 import { Retention } from './retention.js';
 import { localTable } from './schema/index.js';
 import { Spool } from './spool.js';
@@ -40,6 +41,7 @@ export class Store implements Component {
   #migrated: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
   #ready = false;
+  #problem: TidegateError | undefined;
 
   constructor(options: StoreOptions) {
     const { config, dataDirectory, gateway, logger } = options;
@@ -97,6 +99,11 @@ export class Store implements Component {
     return this.#ready && this.writer.counters().reachable;
   }
 
+  /** What kept the schema from being made the last time it was tried, with its remedy. */
+  get problem(): TidegateError | undefined {
+    return this.#problem;
+  }
+
   /** Process of the embedded engine while it runs. */
   get enginePid(): number | undefined {
     return this.#engine?.pid;
@@ -121,9 +128,10 @@ export class Store implements Component {
       await this.#migrate();
     } catch (error) {
       if (this.#engine) throw error;
+      const { code, message, hint } = this.#problem ?? { message: String(error) };
       this.#options.logger.error(
-        { err: error },
-        'the store does not answer; measuring goes on into the spool',
+        { code, reason: message, hint },
+        'the store cannot be used; measuring goes on into the spool',
       );
       this.#retry = setInterval(() => void this.#migrate().catch(() => {}), 5_000);
       this.#retry.unref();
@@ -164,13 +172,20 @@ export class Store implements Component {
 
   async #migrate(): Promise<void> {
     this.#migrated ??= (async () => {
-      const admin = new StoreClient({ ...this.#access(), database: 'default' });
+      const access = this.#access();
+      const admin = new StoreClient({ ...access, database: 'default' });
       try {
+        await refuseOldServer(admin, access.url);
         const { config, gateway, logger } = this.#options;
         const placement = { database: config.database, cluster: config.cluster };
         await migrate(admin, this.client, placement, gateway, logger);
         this.#ready = true;
+        this.#problem = undefined;
         clearInterval(this.#retry);
+      } catch (error) {
+        const known = accessError(error, access);
+        this.#problem = known instanceof TidegateError ? known : undefined;
+        throw known;
       } finally {
         await admin.close();
       }

@@ -7,7 +7,7 @@ import { Ledger, type WriterCounters } from './ledger.js';
 import { BLOCK_COLUMNS } from './native-block.js';
 import { NativeBlock } from './native-reader.js';
 import { type FrameClient, Sender } from './sender.js';
-import type { FrameHeader, Spool } from './spool.js';
+import type { FrameFile, FrameHeader, Spool } from './spool.js';
 
 /** One encoded batch on its way to ClickHouse. */
 export interface FlowFrame {
@@ -39,10 +39,13 @@ const LUXURIES: ReadonlySet<string> = new Set([
   'reversePayloadHead',
 ]);
 const FIRST_RETRY_MS = 100;
-const LONGEST_RETRY_MS = 15_000;
+const LONGEST_RETRY_MS = 5_000;
 /** Shipments under way at once; with a backlog one sender takes the oldest frames, the other what has just come. */
 const SENDERS: readonly Lane[] = ['oldest', 'fresh'];
 const STOP_PATIENCE_MS = 5_000;
+/** Half a minute in all: longer than an INSERT under way takes. */
+const WRITE_ATTEMPTS = 60;
+const WRITE_AGAIN_MS = 500;
 const PACK_EVERY_MS = 500;
 /** A frame that waits so long while ClickHouse does not answer will wait longer. */
 const PACK_AFTER_MS = 2_000;
@@ -68,6 +71,7 @@ export class BatchWriter implements Component {
   readonly #inFlight = new Set<Shipment>();
   /** Frames that are being compressed: 0 or 1. */
   #packing = 0;
+  #lastWrite: Promise<unknown> = Promise.resolve();
   /** Callers of drain: nothing lingers while there are any. */
   #drainers = 0;
   readonly #sleepers: (() => void)[] = [];
@@ -137,11 +141,28 @@ export class BatchWriter implements Component {
     const { table, rows, packets, octets } = frame;
     const header: FrameHeader = { table, columns, rows, packets, octets, token };
     await this.#makeRoom(block.length);
-    const file = await this.#options.spool.write(header, block);
+    // One after the other: on a disk that is nearly full, several would take each other's last room.
+    const written = this.#lastWrite.then(() => this.#write(header, block));
+    this.#lastWrite = written.catch(() => {});
+    const file = await written;
     this.#queue.push({ file, own: true, queuedMs: performance.now() });
     this.#ledger.spoolBytes += file.bytes;
     this.#ledger.spooledPackets += packets;
     this.#wake();
+  }
+
+  /** A disk that is full now may not be in a moment: what is sent meanwhile makes room, and the source holds its batches. */
+  async #write(header: FrameHeader, block: Uint8Array): Promise<FrameFile> {
+    const { spool, logger } = this.#options;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await spool.write(header, block);
+      } catch (error) {
+        if (attempt >= WRITE_ATTEMPTS || this.#stopping.signal.aborted) throw error;
+        if (attempt === 1) logger.error({ err: error }, 'the spool cannot be written; trying again');
+        await sleep(WRITE_AGAIN_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
+      }
+    }
   }
 
   /**

@@ -78,7 +78,7 @@ export async function benchOutage(
     const back = performance.now();
     let newestAgeMaxSeconds = 0;
     // The backlog is gone when what waits is what a sender gathers anyway.
-    while (appended - store.writer.counters().storedRecords > 2 * liveRowsPerSecond) {
+    while (appended - store.writer.counters().storedRecords > 2 * liveRowsPerSecond + 2 * BATCH_ROWS) {
       await sleep(LOOK_EVERY_MS);
       if (store.writer.counters().storedRecords === 0) continue;
       const age = await count(
