@@ -56,8 +56,7 @@ describe('look-up of what was seen before', () => {
         .slice(0, 10);
       const exact = await ask(vector, 10, 'one', true);
       expect(exact.map((one) => one.workloadId)).toEqual(expected.map((one) => one.id));
-      for (const [k, one] of exact.entries())
-        expect(one.similarity).toBeCloseTo(expected[k]!.similarity, 4);
+      for (const [k, one] of exact.entries()) expect(one.similarity).toBeCloseTo(expected[k]!.similarity, 4);
       const ids = new Set(expected.map((one) => one.id));
       found += (await ask(vector)).filter((one) => ids.has(one.workloadId)).length;
     }
