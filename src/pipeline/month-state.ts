@@ -1,11 +1,11 @@
 import { aimedLevelBps, type LinkBurst } from '../plan/index.js';
-import { type Burstable, billedSoFarBps, billingMonthAt, freeSamples } from '../pricing/index.js';
+import { type Burstable, billingMonthAt, freeSamples } from '../pricing/index.js';
 import type { StoreClient } from '../store/index.js';
 
 const USAGE_STEP_S = 300;
 const DAY_MS = 86_400_000;
 /** History that a level is aimed by. */
-const HISTORY_DAYS = 14;
+const HISTORY_DAYS = 28;
 
 /**
  * Where the running month of a percentile-billed link stands, from the usage in the store, so that a restart forgets
@@ -49,19 +49,18 @@ export async function burstState(
   const samplesOfMonth = Math.round((month.endMs - month.startMs) / sampleMs);
   const free = freeSamples(terms, samplesOfMonth);
   const own = past.subarray(Math.max(0, Math.ceil((month.startMs - firstMs) / sampleMs)));
-  const owed = Math.max(terms.commitMbps * 1e6, billedSoFarBps(own, free));
-  const leftAbove = (bps: number): number =>
-    Math.max(0, free - own.reduce((sum, value) => sum + (value > bps ? 1 : 0), 0));
   const aimed = aimedLevelBps(past, {
-    freeLeft: leftAbove(owed),
+    carried: [own],
+    freePerLink: free,
     samplesLeft: Math.max(1, samplesOfMonth - own.length),
     samplesOfMonth,
     samplesPerDay: Math.max(1, Math.round(DAY_MS / sampleMs)),
   });
-  const levelBps = Math.max(owed, aimed);
+  const levelBps = Math.max(terms.commitMbps * 1e6, aimed);
+  const used = own.reduce((sum, value) => sum + (value > levelBps * (1 + 1e-9) ? 1 : 0), 0);
   return {
     levelBps,
-    freeSamples: leftAbove(levelBps),
+    freeSamples: Math.max(0, free - used),
     sampleMs,
     usdPerMbps: terms.overageUsdPerMbpsMonth ?? terms.usdPerMbpsMonth,
   };

@@ -17,10 +17,6 @@ function percentileBps(values: Float64Array, free: number): number {
   return sorted[sorted.length - 1 - Math.min(free, sorted.length - 1)]!;
 }
 
-/** What a month of which these are the samples so far will be billed at least: the rest of it could be silent. */
-export const billedSoFarBps = (samples: Float64Array, freeOfMonth: number): number =>
-  samples.length > freeOfMonth ? percentileBps(samples, freeOfMonth) : 0;
-
 export interface BurstableBill {
   readonly measuredBps: number;
   /** After the commit and rounding up. */

@@ -1,6 +1,5 @@
 export {
   type BurstableBill,
-  billedSoFarBps,
   burstableBill,
   freeSamples,
   type MonthSamples,
