@@ -1,5 +1,7 @@
 import { FlowBatch } from '../flow/batch.js';
 import { FingerprintEncoder } from './encoder.js';
+import { groupByEndpoint } from './workloads/endpoint.js';
+import type { EndpointGroups } from './workloads/types.js';
 
 let encoder: Promise<FingerprintEncoder> | undefined;
 let turn: Promise<void> = Promise.resolve();
@@ -10,4 +12,10 @@ export async function encode(task: { readonly buffer: SharedArrayBuffer }): Prom
   const mine = Promise.all([encoder, turn]).then(([ready]) => ready.encode(new FlowBatch(task.buffer)));
   turn = mine.catch(() => {});
   await mine;
+}
+
+/** The same, and what the batch says by service endpoint: all that a gateway's worker does before the store. */
+export async function recognise(task: { readonly buffer: SharedArrayBuffer }): Promise<EndpointGroups> {
+  await encode(task);
+  return groupByEndpoint(new FlowBatch(task.buffer));
 }

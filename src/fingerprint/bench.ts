@@ -8,6 +8,7 @@ import { extractFeatures } from './features/extract.js';
 import { mix } from './features/hash.js';
 import { groupByEndpoint } from './workloads/endpoint.js';
 import { WorkloadRegistry } from './workloads/registry.js';
+import type { EndpointGroups } from './workloads/types.js';
 
 export interface InferenceBench {
   readonly modelId: string;
@@ -24,10 +25,14 @@ export interface InferenceBench {
     /** The whole encode in one worker thread, many batches under way. */
     readonly oneWorker: number;
     readonly twoWorkers: number;
+    /** End to end through a pool of two threads: encode and group there, assign here. */
+    readonly pool: number;
   };
   /** One worker against the same work on this thread; both include features. */
   readonly workerToInProcess: number;
 }
+
+type PoolRun = (name: 'encode' | 'recognise', batch: FlowBatch) => Promise<unknown>;
 
 const ROWS = 1024;
 const BATCHES = 24;
@@ -116,7 +121,7 @@ export async function benchInference(): Promise<InferenceBench> {
   });
   const modelId = encoder.info.id;
   await encoder.release();
-  const pooled = async (threads: number): Promise<number> => {
+  const pooled = async (threads: number, work: (run: PoolRun) => Promise<unknown>): Promise<number> => {
     const pool = new Piscina({
       filename: workerFile(import.meta.url, './bench-worker'),
       minThreads: threads,
@@ -124,17 +129,38 @@ export async function benchInference(): Promise<InferenceBench> {
       concurrentTasksPerWorker: 2,
     });
     const result = await best(rows, async () => {
-      await Promise.all(batches.map((batch) => pool.run({ buffer: batch.buffer }, { name: 'encode' })));
+      await work((name, batch) => pool.run({ buffer: batch.buffer }, { name }));
     });
     await pool.destroy();
     return result;
   };
-  const oneWorker = await pooled(1);
-  const twoWorkers = await pooled(2);
+  const encodeAll = (run: PoolRun): Promise<unknown> =>
+    Promise.all(batches.map((batch) => run('encode', batch)));
+  const oneWorker = await pooled(1, encodeAll);
+  const twoWorkers = await pooled(2, encodeAll);
+  const pool = await pooled(2, (run) =>
+    Promise.all(
+      batches.map(async (batch) => {
+        const { endpoints } = (await run('recognise', batch)) as EndpointGroups;
+        nowMs += 1000;
+        registry.observe(endpoints, nowMs);
+      }),
+    ),
+  );
   return {
     modelId,
     batchRows: ROWS,
-    rowsPerSecond: { features: extract, network, encode, group, assign, endToEnd, oneWorker, twoWorkers },
+    rowsPerSecond: {
+      features: extract,
+      network,
+      encode,
+      group,
+      assign,
+      endToEnd,
+      oneWorker,
+      twoWorkers,
+      pool,
+    },
     workerToInProcess: oneWorker / encode,
   };
 }
