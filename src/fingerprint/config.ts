@@ -19,11 +19,24 @@ export const fingerprintConfig = z.strictObject({
   maxEndpoints: z.int().min(16).max(10_000_000).default(200_000),
   /** Workloads at most; beyond it an endpoint joins the nearest. */
   maxWorkloads: z.int().min(1).max(1_000_000).default(4096),
+  /**
+   * Labels of hosts by address or prefix, as one's own inventory or Kubernetes has them, e.g.
+   * `10.42.3.0/24: { namespace: shop, app: api }`. Of several prefixes the longest says what a label is.
+   */
+  hostLabels: z
+    .record(
+      z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]),
+      z.record(z.string().min(1), z.string().min(1)),
+    )
+    .default({}),
   /** Names by rule: the first that matches gives the endpoint's workload. */
   rules: z
     .array(
       z.strictObject({
+        /** `{app}` stands for the host's label `app`: one rule names all services of a cluster. */
         name: z.string().min(1),
+        /** Labels that the host must have; `*` = any value. */
+        labels: z.record(z.string().min(1), z.string().min(1)).optional(),
         /** e.g. `10.1.0.0/16` or `fd00::/8`. */
         cidr: z.union([z.cidrv4(), z.cidrv6()]).optional(),
         port: z.int().min(1).max(65535).optional(),

@@ -189,6 +189,29 @@ describe('the workload registry', () => {
     expect(registry.workloads()[0]!.name).toBe('resolvers');
   });
 
+  it('names by what labels the hosts have, the longest prefix first', async () => {
+    const registry = registryOf({
+      hostLabels: {
+        '192.0.2.0/24': { namespace: 'shop', app: 'unknown' },
+        '192.0.2.7': { app: 'cart' },
+        '192.0.2.128/25': { namespace: 'mail' },
+      },
+      rules: [
+        { name: 'post', labels: { namespace: 'mail' } },
+        { name: '{namespace}/{app}', labels: { namespace: '*', app: '*' } },
+      ],
+    });
+    const nameOf = async (destination: readonly number[]): Promise<string> => {
+      const [assigned] = registry.observe(await endpointsOf(flowsOf('api', 2, { destination })), 0);
+      return registry.workload(assigned!.workloadId).name;
+    };
+    expect(await nameOf([192, 0, 2, 7])).toBe('shop/cart');
+    expect(await nameOf([192, 0, 2, 8])).toBe('shop/unknown');
+    expect(await nameOf([192, 0, 2, 200])).toBe('post');
+    registry.observe(await endpointsOf(flowsOf('dns', 2, { destination: [198, 51, 100, 1] })), 0);
+    expect(registry.workloads().map((w) => w.namedBy)).toEqual(['rule', 'rule', 'rule', 'behaviour']);
+  });
+
   it('forgets the longest silent endpoints first and keeps the totals', async () => {
     const registry = registryOf({ maxEndpoints: 16 });
     for (let host = 0; host < 40; host += 1)

@@ -21,16 +21,24 @@ import {
 export type RegistryOptions = Pick<
   FingerprintConfig,
   'joinSamePort' | 'joinOtherPort' | 'mergeEvery' | 'returnAfter' | 'maxEndpoints' | 'maxWorkloads' | 'rules'
-> & {
-  /** Id of the encoder whose vectors are compared here; vectors of different models never are. */
-  readonly modelId: string;
-};
+> &
+  Partial<Pick<FingerprintConfig, 'hostLabels'>> & {
+    /** Id of the encoder whose vectors are compared here; vectors of different models never are. */
+    readonly modelId: string;
+  };
 
 /** Unanswered connection attempts of any port are one workload: a scan is not a thousand services. */
 const UNANSWERED_PACKETS_PER_FLOW = 4;
 const UNANSWERED = 'unanswered/tcp';
 const TCP = 6;
 const MAX_EVENTS = 10_000;
+
+interface MergeCandidate {
+  /** The older one. */
+  readonly into: WorkloadState;
+  readonly from: WorkloadState;
+  readonly margin: number;
+}
 
 interface EndpointState {
   workloadId: number;
@@ -59,7 +67,7 @@ export class WorkloadRegistry {
   constructor(options: RegistryOptions) {
     this.#options = options;
     this.#modelId = options.modelId;
-    this.#rules = new WorkloadRules(options.rules);
+    this.#rules = new WorkloadRules(options.rules, options.hostLabels);
   }
 
   /** Takes in what a batch showed and says, by index, which workload each endpoint belongs to. */
@@ -312,22 +320,27 @@ export class WorkloadRegistry {
     }
   }
 
-  /** Agglomerative: the most similar mergeable pair first, until none is left. */
+  /**
+   * Agglomerative by centres: the most similar mergeable pair first, until none is left; the older id stays. All pairs
+   * are compared once, after a merge only those of what it made.
+   */
   #mergeAlike(nowMs: number): void {
-    for (;;) {
-      let best: [WorkloadState, WorkloadState] | undefined;
-      let bestMargin = 0;
-      const states = [...this.#workloads.values()].filter((state) => state.namedBy === 'behaviour');
-      for (let i = 0; i < states.length; i += 1)
-        for (let j = i + 1; j < states.length; j += 1) {
-          const margin = this.#mergeMargin(states[i]!, states[j]!);
-          if (margin > bestMargin) {
-            best = [states[i]!, states[j]!];
-            bestMargin = margin;
-          }
-        }
-      if (best === undefined) return;
-      this.#merge(best[0], best[1], nowMs, cosine(best[0].sum, best[1].sum, FINGERPRINT_DIMENSIONS));
+    const alive = new Set([...this.#workloads.values()].filter((state) => state.namedBy === 'behaviour'));
+    let pairs: MergeCandidate[] = [];
+    const consider = (a: WorkloadState, b: WorkloadState): void => {
+      const margin = this.#mergeMargin(a, b);
+      if (margin > 0) pairs.push(a.id < b.id ? { into: a, from: b, margin } : { into: b, from: a, margin });
+    };
+    const states = [...alive];
+    for (let i = 0; i < states.length; i += 1)
+      for (let j = i + 1; j < states.length; j += 1) consider(states[i]!, states[j]!);
+    while (pairs.length > 0) {
+      const { into, from } = pairs.reduce((best, pair) => (pair.margin > best.margin ? pair : best));
+      this.#merge(into, from, nowMs, cosine(into.sum, from.sum, FINGERPRINT_DIMENSIONS));
+      alive.delete(from);
+      const gone = new Set([into, from]);
+      pairs = pairs.filter((pair) => !gone.has(pair.into) && !gone.has(pair.from));
+      for (const other of alive) if (other !== into) consider(into, other);
     }
   }
 

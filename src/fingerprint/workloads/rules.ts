@@ -1,5 +1,6 @@
 import { BlockList, isIPv6 } from 'node:net';
 import type { WorkloadRule } from '../config.js';
+import { HostLabels, type Labels } from './host-labels.js';
 import type { EndpointSummary } from './types.js';
 
 const PROTOCOLS: Readonly<Record<NonNullable<WorkloadRule['protocol']>, readonly number[]>> = {
@@ -9,7 +10,7 @@ const PROTOCOLS: Readonly<Record<NonNullable<WorkloadRule['protocol']>, readonly
   sctp: [132],
 };
 
-type Matcher = (endpoint: Pick<EndpointSummary, 'address' | 'port' | 'protocol'>) => boolean;
+type Matcher = (endpoint: Pick<EndpointSummary, 'address' | 'port' | 'protocol'>, labels: Labels) => boolean;
 
 function matcherOf(rule: WorkloadRule): Matcher {
   const protocols = rule.protocol === undefined ? undefined : PROTOCOLS[rule.protocol];
@@ -19,22 +20,29 @@ function matcherOf(rule: WorkloadRule): Matcher {
     network = new BlockList();
     network.addSubnet(address!, Number(bits), isIPv6(address!) ? 'ipv6' : 'ipv4');
   }
-  return ({ address, port, protocol }) =>
+  const wanted = Object.entries(rule.labels ?? {});
+  return ({ address, port, protocol }, labels) =>
     (rule.port === undefined || rule.port === port) &&
     (protocols === undefined || protocols.includes(protocol)) &&
+    wanted.every(([key, value]) => labels[key] !== undefined && (value === '*' || value === labels[key])) &&
     (network === undefined || (address !== '' && network.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')));
 }
 
 /** The configured names, first match wins. */
 export class WorkloadRules {
+  readonly #hosts: HostLabels;
   readonly #rules: readonly { readonly name: string; readonly matches: Matcher }[];
 
-  constructor(rules: readonly WorkloadRule[]) {
+  /** @param hostLabels labels of hosts by address or prefix */
+  constructor(rules: readonly WorkloadRule[], hostLabels: Readonly<Record<string, Labels>> = {}) {
+    this.#hosts = new HostLabels(hostLabels);
     this.#rules = rules.map((rule) => ({ name: rule.name, matches: matcherOf(rule) }));
   }
 
   /** The name that the rules give to an endpoint, undefined when none matches. */
   nameOf(endpoint: Pick<EndpointSummary, 'address' | 'port' | 'protocol'>): string | undefined {
-    return this.#rules.find((rule) => rule.matches(endpoint))?.name;
+    const labels = this.#hosts.of(endpoint.address);
+    const rule = this.#rules.find(({ matches }) => matches(endpoint, labels));
+    return rule?.name.replace(/\{([^{}]+)\}/g, (whole, key: string) => labels[key] ?? whole);
   }
 }
