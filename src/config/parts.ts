@@ -1,6 +1,7 @@
 import type { ActuatedLink } from '../actuate/index.js';
 import type { InterfaceState } from '../capture/source.js';
 import type { XdpInterface, XdpOptions } from '../capture/xdp.js';
+import type { ProphetSettings } from '../forecast/index.js';
 import type { CycleSettings } from '../pipeline/cycle.js';
 import type { Instance } from '../pricing/index.js';
 import type { BlockOptions } from '../store/index.js';
@@ -73,6 +74,10 @@ export const actuatedLinks = (config: GatewayConfig): ActuatedLink[] =>
       ...(link.nextHopIPv6 === undefined ? {} : { nextHopIPv6: link.nextHopIPv6 }),
     }));
 
+/** Without what was not set. */
+const defined = (settings: NonNullable<GatewayConfig['cycle']['prophet']>): ProphetSettings =>
+  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+
 export function cycleSettings(config: GatewayConfig, instance: Instance): CycleSettings {
   const { cycle, plan, capture, usage } = config;
   return {
@@ -88,6 +93,8 @@ export function cycleSettings(config: GatewayConfig, instance: Instance): CycleS
       capture.batchAge +
       SETTLE_MS,
     ...(cycle.models ? { models: cycle.models } : {}),
+    calendar: cycle.calendar.map(({ from, until, ...rule }) => ({ ...rule, fromMs: from, untilMs: until })),
+    ...(cycle.prophet ? { prophet: defined(cycle.prophet) } : {}),
     quantiles: QUANTILES,
     sizingQuantile: plan.sizingQuantile,
     coefficients: { cpuCoresPerGbps: cycle.cpuCoresPerGbps, memoryGiBPerGbps: cycle.memoryGiBPerGbps },

@@ -14,6 +14,9 @@ const fail = defineErrors({
 /** Stands for all of the recipe's members. */
 const ALL = 'recipe';
 
+/** Every name that `models` may hold. */
+export const MODEL_NAMES: readonly string[] = [ALL, ...RECIPE_MEMBERS, ...EXTRA_FORECASTERS.keys()];
+
 export interface ChosenModels {
   /** Members of the recipe; absent = all. */
   readonly wanted?: ReadonlySet<string>;
@@ -40,6 +43,6 @@ export function assertModels(names: readonly string[]): void {
   if (model !== undefined)
     throw fail('TG_FORECAST_MODEL', {
       model,
-      models: [ALL, ...RECIPE_MEMBERS, ...EXTRA_FORECASTERS.keys()].join(', '),
+      models: MODEL_NAMES.join(', '),
     });
 }

@@ -20,7 +20,13 @@ const TRAFFIC_SIGNALS = Object.keys(TRAFFIC) as Signal[];
 const LINK_SIGNALS: readonly Signal[] = ['bandwidthOutBps', 'bandwidthInBps'];
 const LINK_PREFIX = 'link:';
 
-const tableFor = (stepMs: number): UsageWindow['table'] =>
+/** A traffic signal over all of some links; `undefined` for what is no traffic. */
+export function trafficOf(usage: readonly LinkUsage[], signal: Signal): SeriesHistory | undefined {
+  const pick = TRAFFIC[signal];
+  return pick && sumSeries(usage.map(pick));
+}
+
+export const tableFor = (stepMs: number): UsageWindow['table'] =>
   stepMs % 3_600_000 === 0
     ? 'usage_1h'
     : stepMs % 300_000 === 0
@@ -107,8 +113,7 @@ export class CycleHistory {
     if (signal === 'cpuCores') return workload?.resources?.cpuCores;
     if (signal === 'memoryBytes') return workload?.resources?.memoryBytes;
     const usage = typeof of === 'number' ? workload?.links : this.#links.get(of);
-    const pick = TRAFFIC[signal];
-    return usage === undefined || pick === undefined ? undefined : sumSeries(usage.map(pick));
+    return usage && trafficOf(usage, signal);
   }
 }
 

@@ -1,13 +1,21 @@
 import type { Component } from '../base/component.js';
 import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
-import type { Forecast, ForecastRequest, ResourceCoefficients, Signal } from '../forecast/index.js';
+import type {
+  CalendarRule,
+  Forecast,
+  ForecastRequest,
+  ProphetSettings,
+  ResourceCoefficients,
+  Signal,
+} from '../forecast/index.js';
 import type { Plan, PlanGoals, PlanHosts, PlanInput, PlanLink } from '../plan/index.js';
 import type { StoreClient } from '../store/index.js';
 import type { ResourceModelOptions } from '../usage/index.js';
-import { CycleHistory, seriesIdOf } from './cycle-history.js';
+import { CycleHistory, seriesIdOf, tableFor } from './cycle-history.js';
 import { demandOf, periodsOf, type WorkloadFacts } from './demand.js';
 import { insertForecasts, insertPlan } from './records.js';
+import { withContext } from './request-context.js';
 import { resourceForecasts } from './resource-forecasts.js';
 import { TrackRecords } from './track-records.js';
 import type { LinkUsage } from './usage-history.js';
@@ -23,6 +31,8 @@ export interface CycleSettings {
   /** Records of a packet have arrived in the store after so long. */
   readonly lagMs: number;
   readonly models?: readonly string[];
+  readonly calendar: readonly CalendarRule[];
+  readonly prophet?: ProphetSettings;
   readonly quantiles: readonly number[];
   /** The quantile that capacity is provided for. */
   readonly sizingQuantile: number;
@@ -139,7 +149,13 @@ export class PlanningCycle implements Component {
       quantiles: settings.quantiles,
       ...(settings.models ? { models: settings.models } : {}),
     });
-    const traffic = await pool.forecast(await this.#withRecords(shaped, fromMs), nowMs);
+    const told = await withContext(shaped, {
+      client,
+      window: { gateway, fromMs, toMs, stepMs, table: tableFor(stepMs) },
+      nameOf: this.#dependencies.names(),
+      settings,
+    });
+    const traffic = await pool.forecast(await this.#withRecords(told, fromMs), nowMs);
     await this.#records.add(traffic, nowMs);
     const made = [...traffic, ...this.#resources(history, traffic)];
     await insertForecasts(client, gateway, made);

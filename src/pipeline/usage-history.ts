@@ -21,6 +21,8 @@ export interface UsageWindow {
   /** Exclusive, aligned to `stepMs`. */
   readonly toMs: number;
   readonly stepMs: number;
+  /** Only these; absent = all. */
+  readonly workloadIds?: readonly number[];
 }
 
 interface UsageRow {
@@ -50,9 +52,16 @@ export async function readUsage(
        toFloat64(sum(packetsOut + packetsIn)) AS packets, toFloat64(sum(flows)) AS flows
      FROM ${window.table}
      WHERE gateway = {gateway:String} AND time >= toDateTime({from:UInt32}) AND time < toDateTime({to:UInt32})
+       ${window.workloadIds === undefined ? '' : 'AND workloadId IN {workloadIds:Array(UInt32)}'}
      GROUP BY workloadId, linkId, step ORDER BY workloadId, linkId, step`,
     {
-      params: { gateway: window.gateway, from: fromMs / SECOND, to: toMs / SECOND, step: stepMs / SECOND },
+      params: {
+        gateway: window.gateway,
+        from: fromMs / SECOND,
+        to: toMs / SECOND,
+        step: stepMs / SECOND,
+        ...(window.workloadIds === undefined ? {} : { workloadIds: window.workloadIds }),
+      },
     },
   );
   const steps = Math.round((toMs - fromMs) / stepMs);

@@ -6,6 +6,7 @@ import { outputOption } from '../options.js';
 import { toJson } from '../output.js';
 import { sparkline } from '../status-screen.js';
 import { registerBacktest } from './forecast-backtest.js';
+import { registerBorrow } from './forecast-borrow.js';
 import { withStore } from './query.js';
 
 const fail = defineErrors({
@@ -82,6 +83,7 @@ export function renderForecast(forecast: StoredForecast): string {
 export function register(program: Command, context: CliContext): void {
   const forecast = program.command('forecast').description('what workloads will need');
   registerBacktest(forecast, context);
+  registerBorrow(forecast, context);
   forecast
     .command('show')
     .description('the newest forecast of each workload, with its bands and how good it has been')
