@@ -27,7 +27,7 @@ CONSOLE_SOURCES := $(shell find src/console -type f 2>/dev/null)
 
 say = @printf '\033[36m▶\033[0m %s\n' "$(1)" >&2
 
-.PHONY: setup setup-test build bpf native ts console run test bench bench-packet bench-replay fuzz lint fmt package test-package clean help
+.PHONY: setup setup-test build bpf native ts console run test bench bench-packet bench-replay fuzz lint fmt package test-package reference clean help
 
 help:
 	@echo 'make run [SECONDS=90] [INTERFACE=eth1,eth2] | test | build | bench | bench-packet | bench-replay | fuzz [SECONDS=60] | lint | fmt | package | clean'
@@ -125,6 +125,10 @@ lint: $(STAMPS)/npm
 	@$(BIN)/biome check --error-on-warnings .
 	@node scripts/check-imports.mjs
 	@$(CLANG_FORMAT) --dry-run --Werror $(BPF_SOURCES) $(NATIVE_SOURCES)
+
+# Pages of docs/reference, from the program; a test fails while they are stale.
+reference: ts
+	@node scripts/generate-reference.mjs
 
 fmt: $(STAMPS)/npm
 	@$(BIN)/biome check --write . || true
