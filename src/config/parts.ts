@@ -110,6 +110,9 @@ export function cycleSettings(config: GatewayConfig, instance: Instance): CycleS
     goals: {
       maximumUtilisation: plan.maximumUtilisation,
       violationUsdPerMinute: plan.violationUsdPerMinute,
+      ...(plan.maximumViolationMinutes === undefined
+        ? {}
+        : { maximumViolationMinutes: plan.maximumViolationMinutes }),
     },
     hosts: {
       privateCpuCores: plan.privateCpuCores,

@@ -65,6 +65,8 @@ const planConfig = z.strictObject({
   maximumUtilisation: z.number().gt(0).max(1).default(0.8),
   /** What a minute in which some demand finds no room is worth, in dollars. */
   violationUsdPerMinute: z.number().nonnegative().default(1),
+  /** Minutes without room that are tolerated in 30 days; a plan that expects more says which goals conflict. */
+  maximumViolationMinutes: z.number().nonnegative().optional(),
   /** Demand is provided for up to this quantile of its forecast. */
   sizingQuantile: z.number().gt(0).lt(1).default(0.95),
   /** Capacity of the own hosts behind the gateway. */
