@@ -80,6 +80,10 @@ export const actuateConfig = z.strictObject({
       rtt: durationSetting.prefault('500ms'),
       utilisation: z.number().positive().default(0.98),
       consecutive: z.int().positive().default(3),
+      /** Asked every second; an answer other than 2xx, or none, is a breach. */
+      probes: z
+        .array(z.strictObject({ name: z.string(), url: z.url(), timeout: durationSetting.prefault('2s') }))
+        .default([]),
       watch: durationSetting.prefault('10m'),
       holdOff: durationSetting.prefault('1m'),
       maxHoldOff: durationSetting.prefault('1h'),

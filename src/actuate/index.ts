@@ -40,6 +40,13 @@ export { KubernetesActuator, type KubernetesOptions, type KubernetesWorkload } f
 export { FileLease } from './lease.js';
 export type { ActuatedLink, EndpointsOf, ServiceEndpoint } from './link.js';
 export { type BlackoutWindow, type Policy, reasonsAgainst, shareMoved } from './policy.js';
+export {
+  type LinkCounts,
+  LiveReadings,
+  type LiveReadingsOptions,
+  type ProbeSettings,
+  readingBetween,
+} from './readings.js';
 export { RouteActuator, type RouteOptions } from './route.js';
 export type { Steering } from './route-commands.js';
 export type { LinkWeights } from './shares.js';

@@ -5,6 +5,8 @@ export interface ActuatedLink {
   readonly interfaceName: string;
   /** Where it leads. Default `public`. */
   readonly network?: 'private' | 'public';
+  /** What it carries at most; without it nobody can say how full it is. */
+  readonly capacityBps?: number;
   /** Next hops behind the link, for steering. */
   readonly nextHopIPv4?: string;
   readonly nextHopIPv6?: string;

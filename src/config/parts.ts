@@ -70,6 +70,7 @@ export const actuatedLinks = (config: GatewayConfig): ActuatedLink[] =>
       linkId: link.linkId,
       interfaceName: link.interface,
       network: link.network,
+      capacityBps: link.capacity,
       ...(link.nextHopIPv4 === undefined ? {} : { nextHopIPv4: link.nextHopIPv4 }),
       ...(link.nextHopIPv6 === undefined ? {} : { nextHopIPv6: link.nextHopIPv6 }),
     }));

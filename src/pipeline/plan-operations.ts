@@ -22,6 +22,7 @@ import type { Logger } from '../base/logger.js';
 import type { SteeringDatapath } from '../capture/steering.js';
 import type { Plan } from '../plan/index.js';
 import type { StoreClient } from '../store/index.js';
+import { PlanGuard } from './plan-guard.js';
 import { actuationOf } from './plan-words.js';
 import { insertActuations } from './records.js';
 
@@ -93,6 +94,8 @@ export class PlanOperations implements Component {
   readonly #journal: FileJournal;
   readonly #actuators: readonly Actuator[];
   readonly #applier: PlanApplier;
+  /** Absent where nothing can move. */
+  readonly #guard: PlanGuard | undefined;
   /** Journal lines that are on disk and not yet in the store; they go there together. */
   #unwritten: JournalEntry[] = [];
   #following: ActuationPlan | undefined;
@@ -128,6 +131,22 @@ export class PlanOperations implements Component {
       now: this.#now,
       logger,
     });
+    this.#guard = this.#dry ? undefined : this.#makeGuard();
+  }
+
+  #makeGuard(): PlanGuard {
+    const { gateway, config, links, netns, client, steering, logger } = this.#options;
+    return new PlanGuard({
+      gateway,
+      config,
+      links,
+      ...(netns === undefined ? {} : { netns }),
+      client,
+      ...(steering === undefined ? {} : { steering }),
+      applier: this.#applier,
+      rollback: (reason) => this.rollback(reason),
+      logger,
+    });
   }
 
   get applier(): PlanApplier {
@@ -154,11 +173,13 @@ export class PlanOperations implements Component {
     if (recovery !== 'nothing') this.#options.logger.warn({ recovery }, 'an interrupted plan was recovered');
     this.#timer = setInterval(() => void this.#follow(), FOLLOW_EVERY_MS);
     this.#timer.unref();
+    await this.#guard?.start();
   }
 
   /** What was applied stays: if Tidegate ends, traffic flows on as it is. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
+    await this.#guard?.stop();
     await this.#busy;
     await this.keep().catch((error: unknown) =>
       this.#options.logger.warn({ reason: messageOf(error) }, 'the journal on disk is ahead of the store'),
@@ -244,6 +265,7 @@ export class PlanOperations implements Component {
     const now = planAt(plan, nowMs);
     const report = await this.#applier.apply(now, approved);
     this.#followedMs = nowMs;
+    if (report.results.length > 0) this.#guard?.watch();
     return report;
   }
 
