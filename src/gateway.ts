@@ -298,7 +298,7 @@ export class Gateway implements Component {
       nowMs: Date.now(),
       interfaces: interfaces.map((i) => ({ ...i, linkId: linkOf(config, i.name)?.linkId ?? i.name })),
       packets: balanceOf(
-        source.seenPackets,
+        source.seenPackets - source.earlierPackets,
         writer.storedPackets,
         { ...source.resident, spool: writer.spooledPackets - writer.storedPackets - writerLost },
         lost,

@@ -36,10 +36,12 @@ ClockBase KernelClock()
 } // namespace
 
 Capture::Capture(Loader &loader, const CaptureOptions &options, std::vector<SlabMemory> slabs,
-		 uint32_t slab_rows, SlabWriter::HandOver hand_over, std::function<void()> flushed)
+		 uint32_t slab_rows, SlabWriter::HandOver hand_over, std::function<void()> flushed,
+		 StateFile *state)
     : loader_(loader), batch_age_(options.batch_age), flushed_(std::move(flushed)),
-      writer_(std::move(slabs), slab_rows, std::move(hand_over)), table_(options.table, writer_),
-      batch_(kBatch)
+      writer_(
+	  std::move(slabs), slab_rows, std::move(hand_over), [] { return false; }, state),
+      table_(options.table, writer_, state), batch_(kBatch), ends_(kBatch), state_(state)
 {
 }
 
@@ -60,18 +62,24 @@ BpfError Capture::Start()
 	epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event);
 	for (uint32_t cpu = 0; cpu < loader_.cpus(); cpu++) {
 		auto ring = std::make_unique<RingReader>();
-		int error = ring->Open(loader_.ring_fd(cpu), loader_.ring_bytes(), loader_.reader_state(cpu));
+		int error = ring->Open(loader_.ring_fd(cpu), loader_.ring_bytes(), loader_.reader_state(cpu),
+				       state_ && state_->recovered() ? &state_->progress(cpu) : nullptr);
 
 		if (error)
 			return BpfError{error, "map a ring buffer", ""};
 		inherited_packets_ += ring->committed_packets();
 		inherited_octets_ += ring->committed_octets();
+		if (state_)
+			state_->progress(cpu) = {ring->position(), ring->committed_packets(),
+						 ring->committed_octets()};
 		rings_.push_back(std::move(ring));
 		// Edge-triggered: a ring with something in it is not news, a ring that the kernel woke us for
 		// is.
 		event.events = EPOLLIN | EPOLLET;
 		epoll_ctl(epoll_, EPOLL_CTL_ADD, loader_.ring_fd(cpu), &event);
 	}
+	inherited_packets_ -= table_.inherited_packets();
+	inherited_octets_ -= table_.inherited_octets();
 	BpfError failure = loader_.Arm();
 
 	if (!failure)
@@ -104,15 +112,18 @@ bool Capture::ReadRings()
 {
 	bool more = false;
 
-	for (auto &ring : rings_) {
+	for (uint32_t cpu = 0; cpu < rings_.size(); cpu++) {
+		RingReader *ring = rings_[cpu].get();
+		FlowTable::Origin origin{cpu, ends_.data()};
+
 		// A mutex is not fair: whoever waits for it gets it between two batches.
 		while (waiting_.load(std::memory_order_relaxed) != 0)
 			std::this_thread::yield();
 		std::lock_guard lock(mutex_);
-		size_t count = ring->Take(batch_.data(), batch_.size());
+		size_t count = ring->Take(batch_.data(), batch_.size(), ends_.data());
 
 		if (count != 0)
-			table_.Merge(batch_.data(), count, KernelClock());
+			table_.Merge(batch_.data(), count, KernelClock(), &origin);
 		ring->Commit();
 		more |= count == batch_.size();
 	}

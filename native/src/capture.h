@@ -38,8 +38,10 @@ struct CaptureCounters {
 class Capture
 {
       public:
+	// With a `state`, what is not delivered yet outlives the process.
 	Capture(Loader &loader, const CaptureOptions &options, std::vector<SlabMemory> slabs,
-		uint32_t slab_rows, SlabWriter::HandOver hand_over, std::function<void()> flushed);
+		uint32_t slab_rows, SlabWriter::HandOver hand_over, std::function<void()> flushed,
+		StateFile *state = nullptr);
 	~Capture();
 
 	// Arms the sweep timers and starts reading.
@@ -50,8 +52,11 @@ class Capture
 
 	void Stop();
 
-	// What earlier processes took out of the rings; all of it that was not delivered died with them.
-	// After Start().
+	// The consumer gave a slab back. From any thread.
+	void Release(uint32_t slab) { writer_.Release(slab); }
+
+	// What earlier processes took out of the rings, less what was taken over from them; all of it that
+	// was not delivered died with them. After Start().
 	uint64_t inherited_packets() const { return inherited_packets_; }
 	uint64_t inherited_octets() const { return inherited_octets_; }
 
@@ -79,6 +84,8 @@ class Capture
 	FlowTable table_;
 	std::vector<std::unique_ptr<RingReader>> rings_;
 	std::vector<tg_delta> batch_;
+	std::vector<uint64_t> ends_; // the ring's position after each
+	StateFile *state_;
 	std::thread thread_;
 	std::mutex mutex_; // guards table_, writer_ and rings_ between the reader and Counters()
 	std::atomic<uint32_t> waiting_{0}, flushes_{0};

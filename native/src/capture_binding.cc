@@ -1,4 +1,6 @@
 // The kernel datapath as JavaScript sees it: load, attach, start, flush, count, stop.
+#include <cstring>
+
 #include "addon.h"
 #include "bpf_error.h"
 #include "capture.h"
@@ -67,12 +69,14 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 			ThrowBpfError(info.Env(), failure);
 			return;
 		}
+		StateFile *state = OpenState(options);
+
 		delivered_packets_ = loader_.user_state()->delivered_packets;
 		delivered_octets_ = loader_.user_state()->delivered_octets;
 		capture_ = std::make_unique<Capture>(
 		    loader_, capture, slabs_.memory, U32Option(options, "slabRows"),
 		    [this](uint32_t slab) { events_.Post(static_cast<int32_t>(slab)); },
-		    [this] { events_.Post(kEventFlushed); });
+		    [this] { events_.Post(kEventFlushed); }, state);
 		if (!loader.steering)
 			return;
 		failure =
@@ -87,6 +91,28 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 	~CaptureBinding() override { End(); }
 
       private:
+	// Null when what is in memory shall not, or cannot, outlive the process; why is in state_problem_.
+	StateFile *OpenState(const Napi::Object &options)
+	{
+		std::string path = StringOption(options, "stateFile");
+
+		if (path.empty())
+			return nullptr;
+		int error = state_.Open(path, {.datapath = loader_.datapath_id(),
+					       .cpus = loader_.cpus(),
+					       .slabs = static_cast<uint32_t>(slabs_.memory.size()),
+					       .entry_bytes = FlowTable::entry_bytes(),
+					       .chunk_entries = FlowTable::chunk_entries(),
+					       .slab_bytes = slabs_.memory[0].bytes,
+					       .columns = ColumnsHash()});
+
+		if (!error)
+			return &state_;
+		state_problem_ = std::string(strerror(error)) + ": " + path;
+		state_.Remove();
+		return nullptr;
+	}
+
 	// attach(name, netns, native) -> ifindex
 	Napi::Value Attach(const Napi::CallbackInfo &info)
 	{
@@ -148,7 +174,11 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 
 	void Stop(const Napi::CallbackInfo &) { End(); }
 
-	void Unpin(const Napi::CallbackInfo &) { loader_.Unpin(); }
+	void Unpin(const Napi::CallbackInfo &)
+	{
+		loader_.Unpin();
+		state_.Remove();
+	}
 
 	// hasPinnedLink(name, netns) -> whether attach would take a link over
 	Napi::Value Pinned(const Napi::CallbackInfo &info)
@@ -163,7 +193,17 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 	{
 		Napi::Object result = Napi::Object::New(info.Env());
 
+		// Where entries were taken over, all else was delivered: nothing died.
+		if (state_.recovered()) {
+			delivered_packets_ = capture_->inherited_packets();
+			delivered_octets_ = capture_->inherited_octets();
+			loader_.user_state()->delivered_packets = delivered_packets_;
+			loader_.user_state()->delivered_octets = delivered_octets_;
+		}
 		result.Set("adopted", loader_.adopted());
+		result.Set("recovered", state_.recovered());
+		result.Set("stateName", state_.opened() ? std::to_string(state_.name()) : "");
+		result.Set("stateProblem", state_problem_);
 		result.Set("takenPackets", static_cast<double>(capture_->inherited_packets()));
 		result.Set("takenOctets", static_cast<double>(capture_->inherited_octets()));
 		result.Set("deliveredPackets", static_cast<double>(delivered_packets_));
@@ -171,9 +211,10 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		return result;
 	}
 
-	// delivered(packets, octets): a batch was given back; remembered beyond this process.
+	// delivered(packets, octets, slab): a batch was given back; remembered beyond this process.
 	void Delivered(const Napi::CallbackInfo &info)
 	{
+		capture_->Release(info[2].As<Napi::Number>().Uint32Value());
 		tg_user_state *state = loader_.user_state();
 
 		state->delivered_packets += static_cast<uint64_t>(info[0].As<Napi::Number>().DoubleValue());
@@ -251,6 +292,8 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 	SlabSet slabs_;
 	EventSink events_;
 	Loader loader_;
+	StateFile state_;
+	std::string state_problem_;
 	std::unique_ptr<Capture> capture_;
 	std::shared_ptr<SteeringSlot> steer_ = std::make_shared<SteeringSlot>();
 	uint64_t delivered_packets_ = 0, delivered_octets_ = 0; // before this process

@@ -36,9 +36,11 @@ uint64_t EarlierOf(const uint64_t *times)
 }
 } // namespace
 
-FlowTable::FlowTable(const FlowTableOptions &options, SlabWriter &writer)
-    : options_(options), writer_(writer), index_(1 << 14), wheel_(kWheelSlots, kNone)
+FlowTable::FlowTable(const FlowTableOptions &options, SlabWriter &writer, StateFile *state)
+    : options_(options), writer_(writer), state_(state), index_(1 << 14), wheel_(kWheelSlots, kNone)
 {
+	if (state_)
+		Recover();
 }
 
 FlowTable::~FlowTable() = default;
@@ -58,10 +60,11 @@ uint32_t FlowTable::Create(const tg_flow_key &key, uint64_t hash, bool aggregate
 		index = free_.back();
 		free_.pop_back();
 	} else {
+		if (used_ == chunks_.size() * kChunk && !AddChunk())
+			std::abort(); // the reserve makes this impossible
 		index = used_++;
-		if (index / kChunk >= chunks_.size())
-			chunks_.emplace_back(kChunk);
 	}
+	Protect(index);
 	Entry &entry = At(index);
 
 	// Memory that was never used is zero already, and writing it twice costs a cache line each.
@@ -112,7 +115,7 @@ uint32_t FlowTable::FindOrCreate(const tg_flow_key &key, uint64_t hash)
 
 	if (index != kNone)
 		return index;
-	if (counters_.flows_active >= options_.max_flows)
+	if (counters_.flows_active >= options_.max_flows || !RoomForFlow())
 		return FindOrFold(key);
 	return Create(key, hash, false);
 }
@@ -129,9 +132,11 @@ void FlowTable::PrefetchEntry(uint64_t hash) const
 		__builtin_prefetch(entry + line, 1);
 }
 
-void FlowTable::Merge(const tg_delta *records, size_t count, const ClockBase &clock)
+void FlowTable::Merge(const tg_delta *records, size_t count, const ClockBase &clock, const Origin *from)
 {
 	uint64_t hashes[16];
+
+	cpu_ = from ? from->cpu : 0;
 
 	static_assert(kIndexAhead < 16 && kEntryAhead < kIndexAhead);
 	for (size_t i = 0; i < count + kIndexAhead; i++) {
@@ -141,8 +146,19 @@ void FlowTable::Merge(const tg_delta *records, size_t count, const ClockBase &cl
 		}
 		if (i >= kEntryAhead && i - kEntryAhead < count)
 			PrefetchEntry(hashes[(i - kEntryAhead) % 16]);
-		if (i >= kIndexAhead)
-			MergeOne(records[i - kIndexAhead], hashes[(i - kIndexAhead) % 16], clock);
+		if (i < kIndexAhead)
+			continue;
+		const tg_delta &record = records[i - kIndexAhead];
+
+		MergeOne(record, hashes[(i - kIndexAhead) % 16], clock);
+		if (state_ && from) {
+			RingProgress &progress = state_->progress(cpu_);
+
+			progress.packets += static_cast<uint64_t>(record.packets[0]) + record.packets[1];
+			progress.octets += static_cast<uint64_t>(record.octets[0]) + record.octets[1];
+			progress.end = from->ends[i - kIndexAhead];
+		}
+		Settle();
 	}
 }
 
@@ -159,11 +175,24 @@ void FlowTable::MergeOne(const tg_delta &delta, uint64_t hash, const ClockBase &
 	counters_.merged_packets += static_cast<uint64_t>(delta.packets[0]) + delta.packets[1];
 	counters_.merged_octets += static_cast<uint64_t>(delta.octets[0]) + delta.octets[1];
 	// An empty record only says that a flow left the source; nobody misses a flow that has left here too.
-	if (empty && Find(delta.key, hash) == kNone)
-		return;
-	uint32_t index = delta.seen & TG_SEEN_FOLDED ? FindOrFold(delta.key) : FindOrCreate(delta.key, hash);
+	uint32_t index = empty			       ? Find(delta.key, hash)
+			 : delta.seen & TG_SEEN_FOLDED ? FindOrFold(delta.key)
+						       : FindOrCreate(delta.key, hash);
+
+	if (index == kNone)
+		Protect(kNone);
+	else
+		MergeFound(index, delta, first, clock);
+}
+
+void FlowTable::MergeFound(uint32_t index, const tg_delta &delta, const uint64_t *first,
+			   const ClockBase &clock)
+{
 	Entry &entry = At(index);
-	bool queued = entry.flow_id != 0;
+	bool queued = entry.flow_id != 0, empty = (delta.packets[0] | delta.packets[1]) == 0;
+
+	if (queued)
+		Protect(index);
 
 	if (queued && !empty)
 		EndBefore(entry, delta, EarlierOf(first), clock);
@@ -315,11 +344,15 @@ void FlowTable::Advance(const ClockBase &clock)
 				EndReason reason = !over	   ? EndReason::Active
 						   : entry.Ended() ? EndReason::EndDetected
 								   : EndReason::Idle;
+				Protect(index);
 				written = Emit(entry, reason, clock.unix_offset);
+			} else if (over) {
+				Protect(index);
 			}
 			if (over && written)
 				Remove(index);
-			else
+			Settle();
+			if (!over || !written)
 				Schedule(index, written ? DueNs(entry) : 0);
 			index = next;
 		}
@@ -342,10 +375,14 @@ bool FlowTable::FlushAll(const ClockBase &clock)
 
 		if (!entry.used)
 			continue;
-		if (!entry.Empty() && !Emit(entry, EndReason::Forced, clock.unix_offset))
-			return false;
-		if (entry.wheel_epoch != epoch_)
+		Protect(flush_at_);
+		bool written = entry.Empty() || Emit(entry, EndReason::Forced, clock.unix_offset);
+
+		if (written && entry.wheel_epoch != epoch_)
 			Remove(flush_at_);
+		Settle();
+		if (!written)
+			return false;
 	}
 	flush_at_ = kNone;
 	if (counters_.flows_active == 0) {

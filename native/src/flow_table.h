@@ -55,10 +55,30 @@ struct FlowTableCounters {
 class FlowTable
 {
       public:
-	FlowTable(const FlowTableOptions &options, SlabWriter &writer);
+	// With a `state`, entries live there and every change to them is one that a later process can undo;
+	// what an earlier process left in it is taken over.
+	FlowTable(const FlowTableOptions &options, SlabWriter &writer, StateFile *state = nullptr);
 	~FlowTable();
 
-	void Merge(const tg_delta *records, size_t count, const ClockBase &clock);
+	// `from` says which ring records come from and its position after each: with a state, how far it was
+	// merged is part of each change.
+	struct Origin {
+		uint32_t cpu;
+		const uint64_t *ends;
+	};
+	void Merge(const tg_delta *records, size_t count, const ClockBase &clock,
+		   const Origin *from = nullptr);
+
+	// Bytes of an entry and entries of a chunk, for the shape of a state.
+	static uint32_t entry_bytes();
+	static uint32_t chunk_entries() { return kChunk; }
+
+	// Packets and octets taken over from an earlier process.
+	uint64_t inherited_packets() const { return inherited_packets_; }
+	uint64_t inherited_octets() const { return inherited_octets_; }
+
+	// Memory held for entries and their index.
+	uint64_t MemoryBytes() const;
 
 	// Ends what is due. Records that find no free slab stay and are tried again: nothing is lost.
 	void Advance(const ClockBase &clock);
@@ -78,16 +98,25 @@ class FlowTable
 	struct Entry;
 	static constexpr uint32_t kChunk = 4096, kNone = 0xffffffff;
 	static constexpr uint32_t kAggregates = 1024;
+	// Entries kept free for aggregates where memory can run out: those by prefix, and those of what is
+	// left when there are too many, by protocol and kind.
+	static constexpr uint32_t kReserve = 2048;
 	static constexpr uint32_t kWheelSlots = 1024;
 	static constexpr uint64_t kWheelStepNs = 1ull << 27; // 134 ms
 
 	Entry &At(uint32_t index) const;
+	void Recover();
+	bool RoomForFlow();
+	bool AddChunk();
+	void Protect(uint32_t index);
+	void Settle();
 	uint32_t Find(const tg_flow_key &key, uint64_t hash) const;
 	uint32_t Create(const tg_flow_key &key, uint64_t hash, bool aggregate);
 	uint32_t FindOrCreate(const tg_flow_key &key, uint64_t hash);
 	uint32_t FindOrFold(const tg_flow_key &key);
 	void PrefetchEntry(uint64_t hash) const;
 	void MergeOne(const tg_delta &delta, uint64_t hash, const ClockBase &clock);
+	void MergeFound(uint32_t index, const tg_delta &delta, const uint64_t *first, const ClockBase &clock);
 	void MergeInto(Entry &entry, const tg_delta &delta, const uint64_t *first, const ClockBase &clock);
 	void MergeDirection(Entry &entry, const tg_delta &delta, int d, uint64_t first,
 			    const ClockBase &clock);
@@ -101,8 +130,12 @@ class FlowTable
 
 	FlowTableOptions options_;
 	SlabWriter &writer_;
+	StateFile *state_;
 	FlowTableCounters counters_{};
-	std::vector<Pages<Entry>> chunks_;
+	std::vector<Pages<Entry>> pages_; // without a state
+	std::vector<Entry *> chunks_;
+	uint32_t cpu_ = 0; // whose ring is being merged
+	uint64_t inherited_packets_ = 0, inherited_octets_ = 0;
 	std::vector<uint32_t> free_; // entries that were used and left
 	uint32_t used_ = 0;	     // entries from this one on were never used
 	TagIndex index_;

@@ -99,6 +99,8 @@ class Loader
 	bool steering() const { return steering_; }
 	// False when the kernel is too old to send what XDP only marks (Linux 6.6 brought tcx links).
 	bool defers() const { return defers_; }
+	// The BPF id of the flow cache: the datapath's name for as long as it is pinned.
+	uint32_t datapath_id() const;
 
 	uint32_t cpus() const { return cpus_; }
 	uint32_t cache_entries() const { return entries_; }

@@ -87,6 +87,14 @@ int RingOf(int outer, uint32_t cpu)
 }
 } // namespace
 
+uint32_t Loader::datapath_id() const
+{
+	struct bpf_map_info info = {};
+	__u32 bytes = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(map_fd("flow_cache"), &info, &bytes) ? 0 : info.id;
+}
+
 // Sets the pin path of every map. When they exist already, their sizes win over the options: the maps go on.
 BpfError Loader::PreparePins(LoaderOptions *options)
 {

@@ -27,7 +27,7 @@ RingReader::~RingReader()
 		munmap(const_cast<uint64_t *>(producer_), page_ + 2 * bytes_);
 }
 
-int RingReader::Open(int fd, uint32_t bytes, tg_reader_state *state)
+int RingReader::Open(int fd, uint32_t bytes, tg_reader_state *state, const RingProgress *progress)
 {
 	page_ = static_cast<size_t>(sysconf(_SC_PAGESIZE));
 	bytes_ = bytes;
@@ -56,6 +56,13 @@ int RingReader::Open(int fd, uint32_t bytes, tg_reader_state *state)
 			__atomic_store_n(consumer_, taken_, __ATOMIC_RELEASE);
 		}
 	}
+	// Died in the middle of a batch: its first records are merged already.
+	if (progress && progress->end >= taken_ && progress->end != 0) {
+		taken_ = progress->end;
+		packets_ = progress->packets;
+		octets_ = progress->octets;
+		Commit();
+	}
 	return 0;
 }
 
@@ -64,7 +71,7 @@ const uint32_t *RingReader::HeaderAt(uint64_t position) const
 	return reinterpret_cast<const uint32_t *>(data_ + (position & (bytes_ - 1)));
 }
 
-size_t RingReader::Take(tg_delta *into, size_t room)
+size_t RingReader::Take(tg_delta *into, size_t room, uint64_t *ends)
 {
 	uint64_t end = __atomic_load_n(producer_, __ATOMIC_ACQUIRE);
 	size_t count = 0;
@@ -75,6 +82,9 @@ size_t RingReader::Take(tg_delta *into, size_t room)
 
 		if (length & BPF_RINGBUF_BUSY_BIT)
 			break;
+		uint64_t end_of_record =
+		    taken_ + RecordSpan(length & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT));
+
 		if (!(length & BPF_RINGBUF_DISCARD_BIT)) {
 			std::memcpy(&into[count], reinterpret_cast<const uint8_t *>(header) + kRecordHeader,
 				    sizeof(tg_delta));
@@ -86,9 +96,11 @@ size_t RingReader::Take(tg_delta *into, size_t room)
 			octets_ += static_cast<uint64_t>(into[count].octets[0]) + into[count].octets[1];
 			known_sequence_ = true;
 			next_sequence_ = sequence + 1;
+			if (ends)
+				ends[count] = end_of_record;
 			count++;
 		}
-		taken_ += RecordSpan(length & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT));
+		taken_ = end_of_record;
 	}
 	return count;
 }

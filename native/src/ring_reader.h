@@ -10,6 +10,7 @@
 extern "C" {
 #include "flow_abi.h"
 }
+#include "state_file.h"
 
 namespace tidegate
 {
@@ -24,10 +25,13 @@ class RingReader
 
 	// Maps the ring behind `fd` (not owned), whose data area has `bytes` bytes. Returns 0 or an errno.
 	// `state` outlives the process when its map is pinned: reading goes on where it says.
-	int Open(int fd, uint32_t bytes, tg_reader_state *state = nullptr);
+	// `progress` is how far an earlier process merged, where that is known record by record.
+	int Open(int fd, uint32_t bytes, tg_reader_state *state = nullptr,
+		 const RingProgress *progress = nullptr);
 
-	// Copies up to `room` records that were not taken yet. Their space stays occupied until Commit().
-	size_t Take(tg_delta *into, size_t room);
+	// Copies up to `room` records that were not taken yet, and the ring's position after each if `ends`
+	// is not null. Their space stays occupied until Commit().
+	size_t Take(tg_delta *into, size_t room, uint64_t *ends = nullptr);
 	void Commit();
 
 	// How full the ring is, 0..1. Any thread.
@@ -36,11 +40,10 @@ class RingReader
 	// Packets in records that lie in the ring and were not committed, counted record by record.
 	uint64_t ResidentPackets() const;
 
-	// Records that the kernel numbered but could not store, as seen from the numbers of those that
-	// arrived.
 	// Packets and octets that were ever committed, by earlier processes too. Needs a state.
 	uint64_t committed_packets() const { return packets_; }
 	uint64_t committed_octets() const { return octets_; }
+	uint64_t position() const { return taken_; }
 
 	// Records that the kernel numbered but could not store, as seen from the numbers of those that
 	// arrived.

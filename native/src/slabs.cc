@@ -27,13 +27,105 @@ SlabLayout::SlabLayout(uint32_t capacity) : capacity_(capacity)
 	bytes_ = offset;
 }
 
-SlabWriter::SlabWriter(std::vector<SlabMemory> slabs, uint32_t capacity, HandOver hand_over, Wait wait)
-    : slabs_(std::move(slabs)), layout_(capacity), hand_over_(std::move(hand_over)), wait_(std::move(wait))
+namespace
 {
+void StorePacketCounts(uint32_t *header, uint32_t rows, uint64_t packets, uint64_t octets)
+{
+	header[kRows] = rows;
+	header[kPacketsLow] = static_cast<uint32_t>(packets);
+	header[kPacketsHigh] = static_cast<uint32_t>(packets >> 32);
+	header[kOctetsLow] = static_cast<uint32_t>(octets);
+	header[kOctetsHigh] = static_cast<uint32_t>(octets >> 32);
+}
+} // namespace
+
+uint64_t ColumnsHash()
+{
+	uint64_t hash = 0xcbf29ce484222325; // FNV-1a
+
+	for (const auto &column : kColumns) {
+		for (const char *c = column.name; *c; c++)
+			hash = (hash ^ static_cast<uint8_t>(*c)) * 0x100000001b3;
+		hash = (hash ^ column.element_bytes) * 0x100000001b3;
+		hash = (hash ^ column.width) * 0x100000001b3;
+	}
+	return hash;
+}
+
+void RestoreSlab(uint8_t *slab, uint32_t rows, uint64_t packets, uint64_t octets)
+{
+	StorePacketCounts(reinterpret_cast<uint32_t *>(slab), rows, packets, octets);
+}
+
+void FreeUnfilledSlab(uint8_t *slab)
+{
+	if (Word(slab, kState).load() == kWriting)
+		Word(slab, kState).store(kFree);
+}
+
+SlabWriter::SlabWriter(std::vector<SlabMemory> slabs, uint32_t capacity, HandOver hand_over, Wait wait,
+		       StateFile *state)
+    : slabs_(std::move(slabs)), state_(state), layout_(capacity), hand_over_(std::move(hand_over)),
+      wait_(std::move(wait))
+{
+}
+
+void SlabWriter::Recover(uint64_t *packets, uint64_t *octets)
+{
+	for (uint32_t number = 0; number < slabs_.size(); number++) {
+		uint8_t *slab = state_->slab(number);
+		const uint32_t *header = reinterpret_cast<const uint32_t *>(slab);
+		uint32_t state = Word(slab, kState).load();
+		uint64_t held = static_cast<uint64_t>(header[kPacketsHigh]) << 32 | header[kPacketsLow];
+		uint64_t held_octets = static_cast<uint64_t>(header[kOctetsHigh]) << 32 | header[kOctetsLow];
+
+		if (state == kWriting && header[kRows] == 0)
+			Word(slab, kState).store(kFree);
+		if (state == kFree || header[kRows] == 0)
+			continue;
+		*packets += held;
+		*octets += held_octets;
+		packets_ += held;
+		rows_ += header[kRows];
+		if (state == kFilled) {
+			CopyOut(number);
+			continue;
+		}
+		base_ = slab;
+		current_ = number;
+		row_ = header[kRows];
+		slab_packets_ = held;
+		slab_octets_ = held_octets;
+	}
+}
+
+void SlabWriter::Release(uint32_t slab)
+{
+	if (state_)
+		Word(state_->slab(slab), kState).store(kFree, std::memory_order_release);
+}
+
+// From the state to the consumer's memory, as far as there are rows.
+void SlabWriter::CopyOut(uint32_t number)
+{
+	const uint8_t *from = state_->slab(number);
+	uint8_t *to = slabs_[number].data;
+	size_t rows = reinterpret_cast<const uint32_t *>(from)[kRows];
+
+	std::memcpy(to + sizeof(uint32_t), from + sizeof(uint32_t), kSlabHeaderBytes - sizeof(uint32_t));
+	for (size_t i = 0; i < kColumnCount; i++) {
+		size_t offset = layout_.offset(static_cast<Column>(i));
+
+		std::memcpy(to + offset, from + offset, rows * kColumns[i].width * kColumns[i].element_bytes);
+	}
+	Word(to, kState).store(kFilled, std::memory_order_release);
+	hand_over_(number);
 }
 
 bool SlabWriter::BeginRow()
 {
+	if (base_ && row_ == layout_.capacity())
+		Flush();
 	while (!base_ && !TakeSlab()) {
 		if (!wait_())
 			return false;
@@ -50,7 +142,11 @@ bool SlabWriter::TakeSlab()
 		next_ = (next_ + 1) % slabs_.size();
 		if (Word(slab, kState).load(std::memory_order_acquire) != kFree)
 			continue;
-		Word(slab, kState).store(kWriting, std::memory_order_relaxed);
+		if (state_) {
+			slab = state_->slab(index);
+			StorePacketCounts(reinterpret_cast<uint32_t *>(slab), 0, 0, 0);
+		}
+		Word(slab, kState).store(kWriting, std::memory_order_release);
 		base_ = slab;
 		current_ = index;
 		row_ = 0;
@@ -66,8 +162,9 @@ void SlabWriter::EndRow(uint64_t packets, uint64_t octets)
 	slab_octets_ += octets;
 	rows_.fetch_add(1, std::memory_order_relaxed);
 	packets_.fetch_add(packets, std::memory_order_relaxed);
-	if (++row_ == layout_.capacity())
-		Flush();
+	row_++;
+	if (state_)
+		StorePacketCounts(reinterpret_cast<uint32_t *>(base_), row_, slab_packets_, slab_octets_);
 }
 
 void SlabWriter::Flush()
@@ -76,16 +173,17 @@ void SlabWriter::Flush()
 		return;
 	uint32_t *header = reinterpret_cast<uint32_t *>(base_);
 
-	header[kRows] = row_;
+	uint32_t &sequence = state_ ? *state_->sequence() : sequence_;
+
+	StorePacketCounts(header, row_, slab_packets_, slab_octets_);
 	header[kCapacity] = layout_.capacity();
-	header[kSequence] = sequence_++;
-	header[kPacketsLow] = static_cast<uint32_t>(slab_packets_);
-	header[kPacketsHigh] = static_cast<uint32_t>(slab_packets_ >> 32);
-	header[kOctetsLow] = static_cast<uint32_t>(slab_octets_);
-	header[kOctetsHigh] = static_cast<uint32_t>(slab_octets_ >> 32);
+	header[kSequence] = sequence++;
 	Word(base_, kState).store(kFilled, std::memory_order_release);
 	base_ = nullptr;
-	hand_over_(current_);
+	if (state_)
+		CopyOut(current_);
+	else
+		hand_over_(current_);
 }
 
 } // namespace tidegate

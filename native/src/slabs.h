@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "flow_columns.generated.h"
+#include "state_file.h"
 
 namespace tidegate
 {
@@ -38,6 +39,14 @@ class SlabLayout
 	std::array<size_t, kColumnCount> offsets_;
 };
 
+// A hash of the column table: equal tables lay a slab out equally.
+uint64_t ColumnsHash();
+
+// Puts a slab that was being filled back to an earlier row.
+void RestoreSlab(uint8_t *slab, uint32_t rows, uint64_t packets, uint64_t octets);
+// Frees a slab that was begun and not handed over.
+void FreeUnfilledSlab(uint8_t *slab);
+
 // Fills one slab after another. A slab is handed over by number when it is full or when Flush() is called,
 // and comes back when its state word is 0. One thread writes.
 class SlabWriter
@@ -47,12 +56,27 @@ class SlabWriter
 	// Called when no slab is free: true = look again, false = go on without.
 	using Wait = std::function<bool()>;
 
+	// With a `state`, rows are written there first and copied when they are handed over, so that they
+	// outlive the process until Release().
 	SlabWriter(
 	    std::vector<SlabMemory> slabs, uint32_t capacity, HandOver hand_over,
-	    Wait wait = [] { return false; });
+	    Wait wait = [] { return false; }, StateFile *state = nullptr);
+
+	// Hands over again what an earlier process had not seen given back, and goes on with what it had
+	// begun. Adds the packets and octets in both.
+	void Recover(uint64_t *packets, uint64_t *octets);
+
+	// The consumer gave a slab back: nothing need outlive the process any more.
+	void Release(uint32_t slab);
+
+	SlabMark mark() const
+	{
+		return base_ ? SlabMark{current_, row_, slab_packets_, slab_octets_} : SlabMark{};
+	}
 
 	// Makes room for one row. False when every slab is with JavaScript and Wait does not wait: try again
-	// later, nothing is lost.
+	// later, nothing is lost. A slab that is full is handed over here and not by EndRow(): what is being
+	// changed while a row is written ends before anybody sees the row.
 	bool BeginRow();
 	template <typename T> void Set(Column column, T value)
 	{
@@ -73,8 +97,10 @@ class SlabWriter
 
       private:
 	bool TakeSlab();
+	void CopyOut(uint32_t slab);
 
 	std::vector<SlabMemory> slabs_;
+	StateFile *state_;
 	SlabLayout layout_;
 	HandOver hand_over_;
 	Wait wait_;

@@ -63,6 +63,8 @@ class TagIndex
 
 	bool HalfFull() const { return (count_ + 1) * 2 > mask_ + 1; }
 
+	size_t bytes() const { return (mask_ + 1) * sizeof(uint64_t); }
+
 	// Twice as many cells. A cell's tag is all that is needed to place it again.
 	void Grow()
 	{

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import { existsSync, readdirSync, rmdirSync, rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../base/package-root.js';
 import { loadAddon, type MeterCounters, type MeterOptions, type NativeAddon } from './addon.js';
@@ -25,6 +25,8 @@ export interface CaptureOptions extends MeterOptions {
   readonly egress: boolean;
   /** Directory in a bpffs where maps and links are pinned and found again after a crash; '' = nothing is pinned. */
   readonly pinDirectory: string;
+  /** A file in a tmpfs where flows and batches that nobody has taken yet outlive this process; '' = they do not. */
+  readonly stateFile: string;
   /** A batch that is not full is handed over after so many ms. */
   readonly batchMs: number;
   /** Packets may be sent on by XDP, see bpf/steer.h. Without it, steering costs nothing. */
@@ -68,6 +70,12 @@ export interface ScannedCounters extends CaptureCounters {
 /** What earlier processes left in pinned maps: what they took and did not deliver died with them. */
 export interface Inheritance {
   readonly adopted: boolean;
+  /** Flows and batches of an earlier process were taken over, none is lost. */
+  readonly recovered: boolean;
+  /** Names the memory in which batches outlive the process; '' when they do not. */
+  readonly stateName: string;
+  /** Why they do not although that was asked for. */
+  readonly stateProblem: string;
   readonly takenPackets: number;
   readonly takenOctets: number;
   readonly deliveredPackets: number;
@@ -116,7 +124,7 @@ export interface NativeCapture {
   /** What earlier processes took from the rings and delivered. After `start`. */
   inherited(): Inheritance;
   /** Remembers beyond this process that a batch was given back. */
-  delivered(packets: number, octets: number): void;
+  delivered(packets: number, octets: number, slab: number): void;
   counters(scan: false): CaptureCounters;
   counters(scan: true): ScannedCounters;
   interfaceCounters(ifindex: number): InterfaceCounters;
@@ -236,12 +244,20 @@ export const PIN_ROOT = '/sys/fs/bpf/tidegate';
 /** Where a gateway's maps and links are pinned. */
 export const pinDirectory = (gateway: string): string => join(PIN_ROOT, gateway, `v${PIN_VERSION}`);
 
+/** Memory that outlives a process and not the host, as pinned maps do. */
+const STATE_DIRECTORY = '/dev/shm';
+
+/** Where a gateway's flows and batches outlive its process; '' where there is no such memory. */
+export const stateFile = (gateway: string): string =>
+  existsSync(STATE_DIRECTORY) ? join(STATE_DIRECTORY, `tidegate-${gateway}.state`) : '';
+
 /**
  * Removes everything that a gateway pinned, of any version: links first, so that no program meters into maps that
  * nobody holds. Its traffic is no longer metered. Returns how many pins there were.
  */
 export function detachPinned(gateway: string): number {
   const root = join(PIN_ROOT, gateway);
+  if (stateFile(gateway) !== '') rmSync(stateFile(gateway), { force: true });
   if (!existsSync(root)) return 0;
   let removed = 0;
   for (const version of readdirSync(root)) {

@@ -54,6 +54,11 @@ export const captureConfig = z.strictObject({
   tunnels: z.array(z.enum(['vxlan', 'geneve', 'gtpu', 'gre', 'ip'])).default([]),
   /** First payload octets kept per direction; 0 keeps none. */
   payloadHeadBytes: z.int().min(0).max(16).default(0),
+  /**
+   * Whether programs, maps and links are pinned under /sys/fs/bpf/tidegate/GATEWAY, so that metering goes on when the
+   * gateway is killed and the next process takes everything over. `tidegate detach` removes the pins.
+   */
+  pin: z.boolean().default(true),
   /** A batch of records that is not full is handed on after so long. In ms after parsing. */
   batchAge: durationSetting.prefault('250ms'),
 });

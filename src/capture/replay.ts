@@ -48,6 +48,7 @@ export function sourceCounters(
     seenPackets: c.rx_packets,
     seenOctets: c.rx_octets,
     deliveredPackets,
+    earlierPackets: 0,
     resident: {
       kernelCache: c.rx_packets - c.exported_packets - lostPackets,
       rings,

@@ -8,15 +8,21 @@ export class SlabPool {
   #outstanding = 0;
   #idle: (() => void)[] = [];
 
-  readonly #onDelivered: ((packets: number, octets: number) => void) | undefined;
+  readonly #onDelivered: ((packets: number, octets: number, slab: number) => void) | undefined;
+  readonly #stateName: () => string;
 
-  /** `onDelivered` is told of each batch that is given back. */
+  /**
+   * `onDelivered` is told of each batch that is given back. `stateName` names the memory in which batches outlive the
+   * process: a batch that is handed over again has the same id.
+   */
   constructor(
     buffers: readonly SharedArrayBuffer[],
-    onDelivered?: (packets: number, octets: number) => void,
+    onDelivered?: (packets: number, octets: number, slab: number) => void,
+    stateName: () => string = () => '',
   ) {
     this.#buffers = buffers;
     this.#onDelivered = onDelivered;
+    this.#stateName = stateName;
   }
 
   /** Packets in batches that were released. */
@@ -28,13 +34,20 @@ export class SlabPool {
   take(slab: number): FlowBatch {
     const buffer = this.#buffers[slab]!;
     this.#outstanding += 1;
-    const batch: FlowBatch = new FlowBatch(buffer, () => {
-      this.#deliveredPackets += batch.packets;
-      this.#onDelivered?.(batch.packets, batch.octets);
-      this.#outstanding -= 1;
-      Atomics.store(new Int32Array(buffer), SLAB_HEADER.state, 0);
-      if (this.#outstanding === 0) for (const wake of this.#idle.splice(0)) wake();
-    });
+    const name = this.#stateName();
+    const sequence = new Uint32Array(buffer)[SLAB_HEADER.sequence]!;
+    const id = name === '' ? undefined : `${name}-${sequence}`;
+    const batch: FlowBatch = new FlowBatch(
+      buffer,
+      () => {
+        this.#deliveredPackets += batch.packets;
+        this.#onDelivered?.(batch.packets, batch.octets, slab);
+        this.#outstanding -= 1;
+        Atomics.store(new Int32Array(buffer), SLAB_HEADER.state, 0);
+        if (this.#outstanding === 0) for (const wake of this.#idle.splice(0)) wake();
+      },
+      id,
+    );
     return batch;
   }
 

@@ -19,6 +19,8 @@ export interface SourceCounters {
   readonly seenOctets: number;
   /** Packets in batches that were given back with `release()`. */
   readonly deliveredPackets: number;
+  /** Those among them that earlier processes delivered, whose datapath was taken over. */
+  readonly earlierPackets: number;
   readonly resident: {
     readonly kernelCache: number;
     readonly rings: number;

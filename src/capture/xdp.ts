@@ -14,6 +14,7 @@ import {
   type OverloadStep,
   pinDirectory,
   type ScannedCounters,
+  stateFile,
 } from './bpf.js';
 import {
   busy,
@@ -119,8 +120,10 @@ export class XdpSource implements FlowSource {
     this.#addon = addon;
     this.#logger = logger;
     this.#prepared = prepareMeter({ ...DEFAULTS, ...options });
-    this.#pool = new SlabPool(this.#prepared.buffers, (packets, octets) =>
-      this.#native?.delivered(packets, octets),
+    this.#pool = new SlabPool(
+      this.#prepared.buffers,
+      (packets, octets, slab) => this.#native?.delivered(packets, octets, slab),
+      () => this.#inherited.stateName,
     );
   }
 
@@ -144,17 +147,26 @@ export class XdpSource implements FlowSource {
       const swept = native.start();
       if (this.#options.overload !== false) await this.#startLadder(native);
       this.#inherited = native.inherited();
-      if (this.#inherited.adopted)
-        this.#logger?.warn(
-          { lostPackets: this.#inherited.takenPackets - this.#inherited.deliveredPackets },
-          'took over the datapath of a process that died; what was in its memory is counted as lost',
-        );
+      this.#reportInheritance();
       this.#logger?.info({ interfaces: this.#interfaces, sweptCpus: swept }, 'metering');
     } catch (error) {
       this.#running = false;
       native.stop();
       throw explainLoad(error, release());
     }
+  }
+
+  #reportInheritance(): void {
+    const { adopted, recovered, stateProblem, takenPackets, deliveredPackets } = this.#inherited;
+    if (stateProblem !== '')
+      this.#logger?.warn({ reason: stateProblem }, 'flows in memory will not outlive this process');
+    if (!adopted) return;
+    if (recovered) this.#logger?.info('took over the datapath and the flows of a process that died');
+    else
+      this.#logger?.warn(
+        { lostPackets: takenPackets - deliveredPackets },
+        'took over the datapath of a process that died; what was in its memory is counted as lost',
+      );
   }
 
   async stop(): Promise<void> {
@@ -253,6 +265,7 @@ export class XdpSource implements FlowSource {
           batchMs: this.#options.batchMs ?? DEFAULTS.batchMs,
           steering: this.#options.steering ?? false,
           pinDirectory: this.#options.pinName === undefined ? '' : pinDirectory(this.#options.pinName),
+          stateFile: this.#options.pinName === undefined ? '' : stateFile(this.#options.pinName),
         },
         (event) => this.#onEvent(event),
       );
@@ -345,6 +358,7 @@ export class XdpSource implements FlowSource {
     return {
       ...terms,
       deliveredPackets: terms.deliveredPackets + deliveredPackets,
+      earlierPackets: deliveredPackets,
       lost: [
         ...lost,
         {
@@ -374,6 +388,9 @@ const NO_INTERFACE_COUNTERS = { packets: 0, octets: 0, txPackets: 0, txOctets: 0
 
 const NO_INHERITANCE: Inheritance = {
   adopted: false,
+  recovered: false,
+  stateName: '',
+  stateProblem: '',
   takenPackets: 0,
   takenOctets: 0,
   deliveredPackets: 0,
@@ -384,6 +401,7 @@ const NOTHING: SourceCounters = {
   seenPackets: 0,
   seenOctets: 0,
   deliveredPackets: 0,
+  earlierPackets: 0,
   resident: { kernelCache: 0, rings: 0, flowTable: 0, slabs: 0 },
   lost: [],
   kinds: { ipv4: 0, ipv6: 0, nonIp: 0, fragment: 0, unparsed: 0 },

@@ -42,7 +42,8 @@ export const captureSettings = (
   tunnels: capture.tunnels,
   payloadHeadBytes: capture.payloadHeadBytes,
   batchMs: capture.batchAge,
-  // If this process dies, what was steered stays as it is, and the next process takes over.
+  // If this process dies, metering goes on and what was steered stays as it is; the next process takes over.
+  ...(capture.pin ? { pinName: gateway } : {}),
   ...(actuate.actuators.includes('steer') ? { steering: true, pinName: gateway } : {}),
 });
 

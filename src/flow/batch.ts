@@ -49,6 +49,8 @@ export class FlowBatch {
   constructor(
     readonly buffer: SharedArrayBuffer,
     release?: () => void,
+    /** The same when a later process hands this batch over again; absent when batches end with their process. */
+    readonly id?: string,
   ) {
     const header = new Uint32Array(buffer, 0, 16);
     this.rows = header[SLAB_HEADER.rows]!;

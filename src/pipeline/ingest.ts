@@ -166,6 +166,7 @@ export class Ingest implements Component {
       rows: batch.rows,
       packets: batch.packets,
       octets: batch.octets,
+      id: batch.id,
     });
     this.#writtenPackets += batch.packets;
     this.#writtenRecords += batch.rows;

@@ -17,6 +17,8 @@ export interface FrameHeader {
   readonly octets: number;
   /** Never used for other rows. */
   readonly token: string;
+  /** Of the batch, the same when a later process hands it over again. */
+  readonly id?: string;
 }
 
 /** A header as it lies in the spool. */

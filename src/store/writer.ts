@@ -16,6 +16,8 @@ export interface FlowFrame {
   readonly rows: number;
   readonly packets: number;
   readonly octets: number;
+  /** A frame under an id that an earlier process left in the spool is there already. Letters, digits and dashes. */
+  readonly id?: string | undefined;
 }
 
 export interface WriterOptions {
@@ -82,6 +84,8 @@ export class BatchWriter implements Component {
   #unreachableMs: number | undefined;
   #sequence = 0;
   readonly #tokenBase: string;
+  /** Of frames that an earlier process left: it may have died between spooling a batch and giving it back. */
+  readonly #leftIds = new Set<string>();
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -106,6 +110,7 @@ export class BatchWriter implements Component {
     for (const file of found.frames) {
       left.set(file.name, { file, own: false, queuedMs: Number.NEGATIVE_INFINITY });
       this.#ledger.spoolBytes += file.bytes;
+      if (file.header.id !== undefined) this.#leftIds.add(file.header.id);
     }
     for (const { name, token, frames } of found.groups) {
       const members = frames.flatMap((frame) => left.get(frame) ?? []);
@@ -130,6 +135,13 @@ export class BatchWriter implements Component {
 
   /** Resolves when the frame is in the spool. @throws TG_STORE_SPOOL_WRITE */
   async append(frame: FlowFrame): Promise<void> {
+    const { id } = frame;
+    if (id !== undefined && this.#leftIds.delete(id)) {
+      // In the spool already, or sent from there: for this process it is stored.
+      this.#ledger.spooledPackets += frame.packets;
+      this.#ledger.storedPackets += frame.packets;
+      return;
+    }
     this.#sequence += 1;
     const token = `${this.#tokenBase}:${this.#sequence}`;
     let { block } = frame;
@@ -139,7 +151,15 @@ export class BatchWriter implements Component {
       this.#ledger.thinnedRecords += frame.rows;
     }
     const { table, rows, packets, octets } = frame;
-    const header: FrameHeader = { table, columns, rows, packets, octets, token };
+    const header: FrameHeader = {
+      table,
+      columns,
+      rows,
+      packets,
+      octets,
+      token,
+      ...(id === undefined ? {} : { id }),
+    };
     await this.#makeRoom(block.length);
     // One after the other: on a disk that is nearly full, several would take each other's last room.
     const written = this.#lastWrite.then(() => this.#write(header, block));
