@@ -49,6 +49,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	tidegate::InitFlood(env, exports);
 	tidegate::InitPacketBench(env, exports);
 	tidegate::InitReplay(env, exports);
+	tidegate::InitRingBench(env, exports);
 	tidegate::InitZstd(env, exports);
 	return exports;
 }

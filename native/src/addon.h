@@ -11,6 +11,7 @@ void InitMeters(Napi::Env env, Napi::Object exports);
 void InitFlood(Napi::Env env, Napi::Object exports);
 void InitPacketBench(Napi::Env env, Napi::Object exports);
 void InitReplay(Napi::Env env, Napi::Object exports);
+void InitRingBench(Napi::Env env, Napi::Object exports);
 void InitZstd(Napi::Env env, Napi::Object exports);
 
 } // namespace tidegate

@@ -32,15 +32,19 @@ void FlowTable::WriteRow(const Entry &e, EndReason reason, int64_t unix_offset, 
 	}
 	if (end < start)
 		end = start;
-	w.Set<uint64_t>(Column::FlowId, e.flow_id);
+	w.Set<uint64_t>(Column::FlowId, mask_.FlowId(e.flow_id));
 	w.Set<uint64_t>(Column::FlowStartNanoseconds, start + unix_offset);
 	w.Set<uint64_t>(Column::FlowEndNanoseconds, end + unix_offset);
 	w.Set<uint64_t>(Column::OctetDeltaCount, e.octets[f]);
 	w.Set<uint64_t>(Column::PacketDeltaCount, e.packets[f]);
 	w.Set<uint64_t>(Column::ReverseOctetDeltaCount, e.octets[r]);
 	w.Set<uint64_t>(Column::ReversePacketDeltaCount, e.packets[r]);
-	w.SetBytes(Column::SourceIPv6Address, f == 0 ? e.key.lower_address : e.key.upper_address, 16);
-	w.SetBytes(Column::DestinationIPv6Address, f == 0 ? e.key.upper_address : e.key.lower_address, 16);
+	uint8_t addresses[2][16];
+
+	mask_.Apply(f == 0 ? e.key.lower_address : e.key.upper_address, addresses[0]);
+	mask_.Apply(f == 0 ? e.key.upper_address : e.key.lower_address, addresses[1]);
+	w.SetBytes(Column::SourceIPv6Address, addresses[0], 16);
+	w.SetBytes(Column::DestinationIPv6Address, addresses[1], 16);
 	w.Set<uint32_t>(Column::IngressInterface, e.ingress_ifindex[f]);
 	w.Set<uint32_t>(Column::EgressInterface, e.ingress_ifindex[r]);
 	w.Set<uint32_t>(Column::TunnelId, e.key.tunnel_id);

@@ -37,7 +37,8 @@ uint64_t EarlierOf(const uint64_t *times)
 } // namespace
 
 FlowTable::FlowTable(const FlowTableOptions &options, SlabWriter &writer, StateFile *state)
-    : options_(options), writer_(writer), state_(state), index_(1 << 14), wheel_(kWheelSlots, kNone)
+    : options_(options), writer_(writer), state_(state), mask_(options.addresses), index_(1 << 14),
+      wheel_(kWheelSlots, kNone)
 {
 	if (state_)
 		Recover();

@@ -11,6 +11,7 @@
 extern "C" {
 #include "flow_abi.h"
 }
+#include "address_mask.h"
 #include "pages.h"
 #include "slabs.h"
 #include "tag_index.h"
@@ -44,6 +45,7 @@ struct FlowTableOptions {
 	uint64_t grace_ns;  // how long a delta may wait in the source before it is merged
 	uint32_t max_flows; // more are folded into per-prefix aggregates
 	uint32_t sampling_interval;
+	AddressMaskOptions addresses{};
 };
 
 struct FlowTableCounters {
@@ -131,6 +133,7 @@ class FlowTable
 	FlowTableOptions options_;
 	SlabWriter &writer_;
 	StateFile *state_;
+	AddressMask mask_;
 	FlowTableCounters counters_{};
 	std::vector<Pages<Entry>> pages_; // without a state
 	std::vector<Entry *> chunks_;

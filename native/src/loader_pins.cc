@@ -111,8 +111,18 @@ BpfError Loader::PreparePins(LoaderOptions *options)
 	for (const PinnedMap &pinned : kPinnedMaps) {
 		struct bpf_map *map = bpf_object__find_map_by_name(object_, pinned.name);
 
-		error =
-		    map ? bpf_map__set_pin_path(map, (pin_directory_ + "/" + pinned.pin).c_str()) : -ENOENT;
+		std::string path = pin_directory_ + "/" + pinned.pin;
+		int found = -1;
+
+		// The kernel marks a device map as read-only for programs by itself, and libbpf before 1.4
+		// takes that for another map than ours.
+		if (map && bpf_map__type(map) == BPF_MAP_TYPE_DEVMAP)
+			found = bpf_obj_get(path.c_str());
+		error = !map	     ? -ENOENT
+			: found >= 0 ? bpf_map__reuse_fd(map, found)
+				     : bpf_map__set_pin_path(map, path.c_str());
+		if (found >= 0)
+			close(found);
 		if (error)
 			return Failed("set a pin path", error);
 	}

@@ -70,6 +70,19 @@ inline std::vector<std::pair<tg_head_service, tg_head_want>> HeadWants(const Nap
 	return wants;
 }
 
+inline AddressMaskOptions AddressOptions(const Napi::Object &options)
+{
+	AddressMaskOptions result;
+	Napi::Uint8Array key = options.Get("addressKey").As<Napi::Uint8Array>();
+
+	result.mode = static_cast<AddressMode>(U32Option(options, "addressMode"));
+	result.ipv4_prefix = static_cast<uint8_t>(U32Option(options, "ipv4Prefix"));
+	result.ipv6_prefix = static_cast<uint8_t>(U32Option(options, "ipv6Prefix"));
+	for (size_t i = 0; i < result.key.size(); i++)
+		result.key[i] = key[i];
+	return result;
+}
+
 inline FlowTableOptions TableOptions(const Napi::Object &options)
 {
 	return FlowTableOptions{
@@ -78,6 +91,7 @@ inline FlowTableOptions TableOptions(const Napi::Object &options)
 	    .grace_ns = static_cast<uint64_t>(NumberOption(options, "graceNs")),
 	    .max_flows = U32Option(options, "maxFlows"),
 	    .sampling_interval = 1,
+	    .addresses = AddressOptions(options),
 	};
 }
 

@@ -57,6 +57,12 @@ export interface MeterOptions {
   readonly tunnels: number;
   /** Payload octets kept per direction, at most 16. */
   readonly headBytes: number;
+  /** 0 = as they are, 1 = cut to prefixes, 2 = pseudonyms under a key. */
+  readonly addressMode: number;
+  readonly ipv4Prefix: number;
+  readonly ipv6Prefix: number;
+  /** 16 octets. */
+  readonly addressKey: Uint8Array;
   readonly idleNs: number;
   readonly activeNs: number;
   readonly graceNs: number;

@@ -54,6 +54,20 @@ export const captureConfig = z.strictObject({
   tunnels: z.array(z.enum(['vxlan', 'geneve', 'gtpu', 'gre', 'ip'])).default([]),
   /** First payload octets kept per direction; 0 keeps none. */
   payloadHeadBytes: z.int().min(0).max(16).default(0),
+  /** What becomes of addresses before records leave the flow table, and so before anything is stored. */
+  addresses: z
+    .discriminatedUnion('mode', [
+      z.strictObject({ mode: z.literal('plain') }),
+      z.strictObject({
+        mode: z.literal('truncate'),
+        /** Bits that stay. */
+        ipv4Prefix: z.int().min(0).max(32).default(24),
+        ipv6Prefix: z.int().min(0).max(128).default(48),
+      }),
+      /** Pseudonyms with the prefixes of the addresses; the key is a file of at least 16 octets. */
+      z.strictObject({ mode: z.literal('pseudonym'), keyFile: z.string().min(1) }),
+    ])
+    .default({ mode: 'plain' }),
   /**
    * Whether programs, maps and links are pinned under /sys/fs/bpf/tidegate/GATEWAY, so that metering goes on when the
    * gateway is killed and the next process takes everything over. `tidegate detach` removes the pins.

@@ -1,6 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import { slabLayout } from '../flow/columns.js';
 import type { MeterOptions } from './addon.js';
+import { type AddressSettings, addressOptions } from './addresses.js';
 
 /** Upper edges (exclusive) of the 16 packet size bins, in octets of IP length; the last bin is open. */
 export const DEFAULT_SIZE_EDGES: readonly number[] = [
@@ -45,6 +46,8 @@ export interface MeterSettings {
   readonly tunnels?: readonly TunnelName[];
   /** First payload octets kept per direction, 0 (default, for privacy) to 16. */
   readonly payloadHeadBytes?: number;
+  /** What becomes of addresses in records; default: nothing. */
+  readonly addresses?: AddressSettings;
   /** 13 words that key the cache's hash; random when absent. */
   readonly secret?: Uint32Array;
 }
@@ -73,6 +76,7 @@ export function prepareMeter(settings: MeterSettings): PreparedMeter {
       sizeLut: sizeLut(settings.sizeEdges),
       tunnels: tunnelBits(settings.tunnels),
       headBytes: settings.payloadHeadBytes ?? 0,
+      ...addressOptions(settings.addresses),
       idleNs: idleTimeoutMs * NS_PER_MS,
       activeNs: activeTimeoutMs * NS_PER_MS,
       graceNs: exportMs * NS_PER_MS,

@@ -1,4 +1,5 @@
 import type { ActuatedLink } from '../actuate/index.js';
+import { readAddressKey } from '../capture/addresses.js';
 import type { InterfaceState } from '../capture/source.js';
 import type { XdpInterface, XdpOptions } from '../capture/xdp.js';
 import type { ProphetSettings } from '../forecast/index.js';
@@ -42,6 +43,10 @@ export const captureSettings = (
   tunnels: capture.tunnels,
   payloadHeadBytes: capture.payloadHeadBytes,
   batchMs: capture.batchAge,
+  addresses:
+    capture.addresses.mode === 'pseudonym'
+      ? { mode: 'pseudonym', key: readAddressKey(capture.addresses.keyFile) }
+      : capture.addresses,
   // If this process dies, metering goes on and what was steered stays as it is; the next process takes over.
   ...(capture.pin ? { pinName: gateway } : {}),
   ...(actuate.actuators.includes('steer') ? { steering: true, pinName: gateway } : {}),

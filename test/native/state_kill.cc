@@ -101,7 +101,8 @@ void Consume(const char *path, int log)
 			 .active_ns = 2ull << 30,
 			 .grace_ns = 1 << 20,
 			 .max_flows = 3000,
-			 .sampling_interval = 1},
+			 .sampling_interval = 1,
+			 .addresses = {}},
 			own, &state);
 
 	writer = &own;

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { pino } from 'pino';
 import { benchReplay, type ReplayBenchRow } from '../../capture/bench/replay-bench.js';
+import { benchRing, type RingBenchRow } from '../../capture/bench/ring-bench.js';
 import { benchPackets, type PacketBenchRow } from '../../capture/packet-bench.js';
 import { benchInference } from '../../fingerprint/bench.js';
 import { benchStore } from '../../store/bench/index.js';
@@ -21,6 +22,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   replay: {
     description: 'reading a capture file beside every other meter that is installed',
     run: replayBench,
+  },
+  ring: {
+    description: 'delta records from the ring to the merged flow, memory of a flow, hand-over',
+    run: ringBench,
   },
   infer: { description: 'flow records a second through features, network and registry', run: inferBench },
   forecast: {
@@ -169,6 +174,28 @@ async function replayBench(context: CliContext, output: OutputFormat): Promise<v
     result.ratioToSoftflowd === null ? '' : `of softflowd: ${result.ratioToSoftflowd.toFixed(1)}\n`;
   const missing = result.missing.length > 0 ? `not installed: ${result.missing.join(', ')}\n` : '';
   context.stdout.write(`${table}${ratio}${missing}`);
+}
+
+async function ringBench(context: CliContext, output: OutputFormat): Promise<void> {
+  const result = benchRing({ progress: (what) => context.stderr.write(`${what}\n`) });
+  if (output === 'json') {
+    context.stdout.write(`${toJson(result)}\n`);
+    return;
+  }
+  const table = renderTable<RingBenchRow>(result.rows, [
+    { title: 'load', value: (row) => row.load },
+    { title: 'live flows', value: (row) => row.liveFlows, align: 'right' },
+    { title: 'new flows/record', value: (row) => row.turnover.toFixed(2), align: 'right' },
+    { title: 'ns/record', value: (row) => row.nsPerRecord.toFixed(1), align: 'right' },
+    { title: 'records per CPU second', value: (row) => row.recordsPerCpuSecond, align: 'right' },
+    { title: 'best', value: (row) => row.best, align: 'right' },
+  ]);
+  const { bytesPerFlow, handOver } = result;
+  context.stdout.write(
+    `${table}octets a flow at ${bytesPerFlow.flows} flows: ${bytesPerFlow.table.toFixed(0)} of table, ` +
+      `${bytesPerFlow.process.toFixed(0)} of the process\n` +
+      `a batch of ${handOver.rows} rows into JavaScript and back: ${handOver.microseconds.toFixed(1)} us\n`,
+  );
 }
 
 /** `tidegate bench packet|all`: figures of this machine, to be compared inside one run only. */
