@@ -97,7 +97,7 @@ function handOver(): RingBench['handOver'] {
 export function benchRing(
   options: { readonly rounds?: number; readonly progress?: (what: string) => void } = {},
 ): RingBench {
-  const { rounds = 5, progress = () => {} } = options;
+  const { rounds = 3, progress = () => {} } = options;
   const native = loadAddon() as NativeAddon & NativeRingBench;
   const { options: meter } = prepareMeter(SETTINGS);
   const state = existsSync('/dev/shm') ? `/dev/shm/tidegate-bench-${process.pid}` : '';
