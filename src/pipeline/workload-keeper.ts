@@ -12,6 +12,8 @@ export class WorkloadKeeper {
   readonly #gateway: string;
   readonly #registry: WorkloadRegistry;
   readonly #kept = new Map<number, number>();
+  /** The model that the store was told of last: vectors of flow records from then on are its. */
+  #modelTold = '';
   /** What the store has of each centre, and of which model. */
   readonly #references = new Map<number, { readonly modelId: string; readonly vector: Float32Array }>();
 
@@ -49,6 +51,19 @@ export class WorkloadKeeper {
     for (const w of changed) this.#kept.set(w.workloadId, w.flows);
     await this.#keepReferences(modelId, nowMs);
     const events = this.#registry.takeEvents();
+    if (this.#modelTold !== modelId) {
+      await this.#client.insertRows('events', [
+        {
+          time: iso(nowMs),
+          gateway: this.#gateway,
+          kind: 'fingerprint_model',
+          workloadId: 0,
+          words: `fingerprints are made by the model ${modelId}`,
+          details: JSON.stringify({ modelId }),
+        },
+      ]);
+      this.#modelTold = modelId;
+    }
     await this.#client.insertRows(
       'events',
       events.map((event) => ({

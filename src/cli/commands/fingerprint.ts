@@ -172,8 +172,11 @@ async function trainCommand(context: CliContext, flags: TrainFlags): Promise<voi
   line('');
   const adopted = report.better || flags.force;
   if (adopted) await adoptModel(target, model);
-  const live = adopted && daemon !== undefined && target === adoptedModelPath(daemon.dataDirectory);
-  if (live) await askDaemon(daemon, '/api/fingerprints/model/reload', {});
+  // The gateway says which model it uses now: one that its configuration names is not replaced from here.
+  const live =
+    adopted && daemon !== undefined && target === adoptedModelPath(daemon.dataDirectory)
+      ? await askDaemon<{ modelId: string }>(daemon, '/api/fingerprints/model/reload', {})
+      : undefined;
   const { knn1, current: before } = report.heldBack;
   if (flags.output === 'json') {
     context.stdout.write(`${toJson({ ...report, adopted, path: adopted ? target : null })}\n`);
@@ -186,10 +189,17 @@ async function trainCommand(context: CliContext, flags: TrainFlags): Promise<voi
       `new model ${report.model.id}: ${score(knn1)}\n` +
       `model in use: ${before ? score(before) : 'none'}\n` +
       (adopted
-        ? `adopted as ${target}${live ? `, in use at ${daemon.gateway}` : ''}\n`
+        ? `adopted as ${target}${inUse(live?.modelId, report.model.id)}\n`
         : 'not better, so not adopted; the old model stays\n'),
   );
 }
+
+const inUse = (used: string | undefined, trained: string): string =>
+  used === undefined
+    ? ''
+    : used === trained
+      ? ', in use at the gateway'
+      : `; the gateway uses ${used}, which its configuration names`;
 
 const capturesOf = (directory: string, labels: string): TrainingSource => ({
   kind: 'captures',
