@@ -132,7 +132,8 @@ BpfError Steering::Open()
 		for (tg_u8 &bucket : rules_[i].buckets)
 			StoreBucket(&bucket, bucket & ~TG_BUCKET_LEARN);
 	}
-	lost_records_ = loader_.Counters().ring_lost_records;
+	WatchLoss();
+	lost_at_ns_ = 0;
 	BpfError failure = ReadPins();
 
 	return failure ? failure : Compile();
@@ -427,13 +428,6 @@ std::vector<uint8_t> Steering::Share(uint32_t number, const uint32_t *weights) c
 
 	for (uint32_t i = 0; i < TG_STEER_BUCKETS; i++)
 		target[i] = rules_[number].buckets[i] & TG_BUCKET_LINK;
-	if (sum == 0) { // given up: as the rule above has it
-		uint32_t parent = ParentOf(number);
-
-		for (uint32_t i = 0; i < TG_STEER_BUCKETS; i++)
-			target[i] = parent ? rules_[parent].buckets[i] & TG_BUCKET_LINK : 0;
-		return target;
-	}
 	for (uint32_t i = 0; i < TG_STEER_LINKS; i++) {
 		uint64_t exact = static_cast<uint64_t>(weights[i]) * TG_STEER_BUCKETS;
 
@@ -516,20 +510,27 @@ BpfError Steering::Apply(const std::vector<SteerTarget> &targets, SteerReport *r
 BpfError Steering::Move(const std::vector<bool> &wanted, SteerReport *report)
 {
 	std::vector<Change> changes;
+	std::vector<std::vector<uint8_t>> targets(TG_STEER_RULES);
 
-	for (uint32_t number : by_rank_) {
+	// Least specific first: a rule that was given up follows the one above it.
+	for (size_t rank = by_rank_.size(); rank-- > 0;) {
+		uint32_t number = by_rank_[rank];
 		tg_steer_rule &rule = rules_[number];
 
 		if (!wanted[number]) {
 			rule.used = 2;
 			std::memset(rule.weights, 0, sizeof(rule.weights));
 		}
-		Change change{number, Share(number, rule.weights)};
+		uint32_t parent = wanted[number] ? 0 : ParentOf(number);
+		Change change{number, wanted[number] ? Share(number, rule.weights)
+				      : parent	     ? targets[parent]
+						     : std::vector<uint8_t>(TG_STEER_BUCKETS)};
 		uint32_t moved = 0;
 
 		for (uint32_t i = 0; i < TG_STEER_BUCKETS; i++)
 			moved += change.target[i] != (rule.buckets[i] & TG_BUCKET_LINK);
 		report->moved_buckets += moved;
+		targets[number] = change.target;
 		if (moved)
 			changes.push_back(std::move(change));
 	}
@@ -783,7 +784,9 @@ void Steering::Grace()
 
 void Steering::WatchLoss()
 {
-	uint64_t lost = loader_.Counters().ring_lost_records;
+	tg_counters counters = loader_.Counters();
+	// Packets that overload kept out of their flow's record hide the flow as a lost record does.
+	uint64_t lost = counters.ring_lost_records + counters.sampled_out_packets + counters.folded_packets;
 
 	if (lost != lost_records_)
 		lost_at_ns_ = MonotonicNs();

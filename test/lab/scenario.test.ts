@@ -2,11 +2,12 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { runScenario, type ScenarioReport } from '../../src/lab/index.js';
+import { runScenario, type ScenarioReport, STEERING_NAMES, type SteeringName } from '../../src/lab/index.js';
 import { netnsPath } from '../../src/lab/namespaces.js';
 import { nftSkipReason, uniqueName } from '../support/netns.js';
+import { bpfSkipReason } from '../support/privileges.js';
 
-const skip = nftSkipReason();
+const skip = nftSkipReason() ?? bpfSkipReason();
 
 test('a scenario that does not exist is refused with the names of those that do', async () => {
   await expect(runScenario('mars')).rejects.toMatchObject({
@@ -18,22 +19,30 @@ test('a scenario that does not exist is refused with the names of those that do'
 describe.skipIf(skip !== undefined)(`scenarios${skip === undefined ? '' : ` (skipped: ${skip})`}`, () => {
   const stateDirectory = mkdtempSync(join(tmpdir(), 'tidegate-scenario-'));
   const name = uniqueName('tgt');
-  const play = async (scenario: string): Promise<ScenarioReport> => {
-    const report = await runScenario(scenario, { name, stateDirectory, brief: true });
+  const play = async (scenario: string, actuator?: SteeringName): Promise<ScenarioReport> => {
+    const report = await runScenario(scenario, {
+      name,
+      stateDirectory,
+      brief: true,
+      ...(actuator === undefined ? {} : { actuator }),
+    });
     expect(existsSync(netnsPath(`${name}-gateway`))).toBe(false);
     return report;
   };
   afterAll(() => rmSync(stateDirectory, { recursive: true, force: true }));
 
-  test('steer: changes under conversations move, lose and reorder nothing', async () => {
-    const report = await play('steer');
-    expect(report.movedFlows).toBe(0);
-    // What a starved machine's interfaces throw away is not steering's doing.
-    expect(report.lostPackets).toBeLessThanOrEqual(report.interfaceDrops!);
-    if (report.interfaceDrops === 0) expect(report.reorderedPackets).toBe(0);
-    expect(report.steering?.changes).toBe(15);
-    expect(report.steering?.maxMs).toBeLessThan(Number.POSITIVE_INFINITY); // every change was followed by new flows
-  });
+  test.each(STEERING_NAMES)(
+    'steer by %s: changes under conversations move, lose and reorder nothing',
+    async (actuator) => {
+      const report = await play('steer', actuator);
+      expect(report.movedFlows).toBe(0);
+      // What a starved machine's interfaces throw away is not steering's doing.
+      expect(report.lostPackets).toBeLessThanOrEqual(report.interfaceDrops!);
+      if (report.interfaceDrops === 0) expect(report.reorderedPackets).toBe(0);
+      expect(report.steering?.changes).toBe(15);
+      expect(report.steering?.maxMs).toBeLessThan(Number.POSITIVE_INFINITY); // every change was followed by new flows
+    },
+  );
 
   test('link-down: new flows go the other way; the state is as journalled', async () => {
     const report = await play('link-down');
@@ -53,6 +62,12 @@ describe.skipIf(skip !== undefined)(`scenarios${skip === undefined ? '' : ` (ski
     const report = await play('surge');
     expect(report.reactionMs).toBeGreaterThanOrEqual(0);
     expect(report.journal.filter((entry) => entry.event === 'committed')).toHaveLength(2);
+  });
+
+  test('day: what was seen twice is moved before it comes a third time', async () => {
+    const report = await play('day');
+    expect(report.movedBeforePeakMs).toBeGreaterThan(0);
+    expect(report.costUsd).toBeGreaterThan(0);
   });
 
   test('guard-breach: the plan that loses packets is undone and the next one held off', async () => {
