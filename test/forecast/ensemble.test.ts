@@ -238,3 +238,15 @@ test('Cholesky solves what it claims to solve', () => {
     ),
   );
 });
+
+test('a young series that began with next to nothing gets no band beyond twice what was ever seen', () => {
+  for (const seen of [20, 45, 70, 110]) {
+    const values = Float64Array.from({ length: seen }, (_, i) =>
+      i < 12 ? 0.001 * (i % 3) : 4e6 + 2e6 * Math.sin(i / 5) + 1e5 * ((i * 7919) % 13),
+    );
+    const young = forecastSeries(request(values, { horizonSteps: 60, seasonSteps: [60] }), NOW);
+    const highest = Math.max(...values);
+    for (const { q, values: path } of young.quantiles)
+      expect(Math.max(...path), `${seen} steps, level ${q}`).toBeLessThanOrEqual(2 * highest + 1);
+  }
+});

@@ -35,6 +35,12 @@ export interface MadeForecast {
 
 /** Errors beyond so many scales say no more than that one was enormous. */
 const FURTHEST = 30;
+/**
+ * With fewer realised origins than this, errors are told in scales of a time when hardly anything was known, and a band
+ * may come out a hundred times too wide: then it ends at so many times the highest value seen.
+ */
+const YOUNG_ORIGINS = 14;
+const YOUNG_CEILING = 2;
 /** A day that repeats with less than this share of the error of a level makes levels hopeless. */
 const SEASONAL_RATIO = 0.7;
 const LEVELS = new Set(['l1h', 'l6h', 'l1d', 'l7d']);
@@ -95,13 +101,16 @@ export function makeForecast(history: Float64Array, record: TrackRecord, options
   const level = meanOf(history.subarray(Math.max(0, history.length - day)).map(Math.abs));
   const scales = ends.map((_, b) => errorScale(record[b] ?? [], naiveError, level));
   let below: Float64Array | undefined;
+  const highest = YOUNG_CEILING * history.reduce((top, value) => Math.max(top, value), 0);
   const quantiles = levels.map((q, l) => {
     const values = new Float64Array(horizon);
     for (const [b, end] of ends.entries()) {
       const past = record[b] ?? [];
+      const ceiling = nonNegative && past.length < YOUNG_ORIGINS ? highest : Number.POSITIVE_INFINITY;
       const distance = scales[b]! * widened(scaledQuantile(past, q), past[0]?.widening[l] ?? 0);
       for (let i = b === 0 ? 0 : ends[b - 1]!; i < end; i += 1) {
-        const value = nonNegative ? Math.max(0, path[i]! + distance) : path[i]! + distance;
+        const free = nonNegative ? Math.max(0, path[i]! + distance) : path[i]! + distance;
+        const value = Math.min(free, Math.max(ceiling, path[i]!));
         values[i] = below === undefined ? value : Math.max(below[i]!, value);
       }
     }
