@@ -13,6 +13,8 @@ export const RISK_LEVELS = [
 const DEFAULT_LEVEL = RISK_LEVELS.indexOf(0.985);
 /** Part of the private capacity that is counted on: the rest absorbs what a step's mean hides. */
 const PRIVATE_SHARE = 0.98;
+/** No band reaches further above the highest demand so far: after a burst, scaled errors say what cannot be. */
+const BEYOND_HIGHEST = 1.1;
 /** Past by which a level is judged, and how much of it there must be. */
 const JUDGED_DAYS = 20;
 const LEAST_JUDGED_DAYS = 1;
@@ -68,8 +70,11 @@ export function predictivePolicy(world: World): PredictiveRun {
   let lookBackSteps = 0;
   let judgedAt = Number.NEGATIVE_INFINITY;
 
+  let highest = demandBps.subarray(0, first).reduce((top, value) => Math.max(top, value), 0);
+
   for (let t = first; t + leadSteps < steps; t += 1) {
     const target = t + leadSteps;
+    highest = Math.max(highest, demandBps[t]!);
     // Step t is measured now: every schedule learns what it would have cost.
     if (t >= judgedFrom) {
       for (const { sums, planned } of paper) sums.add(t, planned[t]!);
@@ -95,7 +100,8 @@ export function predictivePolicy(world: World): PredictiveRun {
     const { forecast, scale } = near.at(t);
     forecastBps[target] = forecast;
     const wished = (tau: number): number => {
-      const over = forecast + scale * near.quantile(tau) - PRIVATE_SHARE * world.privateCapacityBps;
+      const ready = Math.min(forecast + scale * near.quantile(tau), BEYOND_HIGHEST * highest);
+      const over = ready - PRIVATE_SHARE * world.privateCapacityBps;
       return Math.max(0, Math.ceil(over / world.machineBps));
     };
     wishes.set(RISK_LEVELS.map(wished));

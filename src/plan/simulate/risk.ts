@@ -87,7 +87,8 @@ export interface RuleChoice {
  * cheaper than the reactive rule, or the schedule in force is behind that rule in cost or violations, the goal cannot
  * be insured at a sensible price (unannounced spikes). Then the race is with the reactive rule: of all rules the one
  * whose smaller advantage over it, in cost or in violations, counted from where both stand, is largest; and while the
- * schedule in force is behind in one of them alone, that rule is its floor or its ceiling: it falls back no further.
+ * schedule in force is behind, that rule is its floor or its ceiling, by what it is further behind in: violations or
+ * cost. So it falls back no further.
  */
 export function chooseRule(world: World, records: RiskRecords): RuleChoice {
   const { levels, lookBacks, reactive, own, ownReactive } = records;
@@ -125,8 +126,12 @@ export function chooseRule(world: World, records: RiskRecords): RuleChoice {
     return Math.min(cheaper, fewer) + SUM_SHARE * (bounded(cheaper) + bounded(fewer));
   };
   const rule = best([...levels, ...lookBacks], advantage);
-  if (isWorse === isDearer) return { rule, goalGivenUp: true };
-  return { rule, goalGivenUp: true, bound: isWorse ? 'floor' : 'ceiling' };
+  if (!isWorse && !isDearer) return { rule, goalGivenUp: true };
+  const dearer = isDearer ? (own.costUsd - ownReactive.costUsd) / (COST_SCALE * ownReactive.costUsd) : -1;
+  const worse = isWorse
+    ? (own.violationSteps - ownReactive.violationSteps) / Math.max(1, ownReactive.violationSteps)
+    : -1;
+  return { rule, goalGivenUp: true, bound: worse >= dearer ? 'floor' : 'ceiling' };
 }
 
 /** Index of the first of the highest scores. */
