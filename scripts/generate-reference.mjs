@@ -118,7 +118,7 @@ async function api() {
       plans: {},
     },
     { version: '', streams: { open: 0 } },
-    { kind: 'socket', exposed: false },
+    { kind: 'socket' },
   );
   await app.ready();
   const { paths } = app.swagger();

@@ -14,8 +14,6 @@ export interface Caller {
 export interface Listener {
   /** The unix socket, which only the owner can open, or a TCP address. */
   readonly kind: 'socket' | 'tcp';
-  /** Whether any other host can reach it. */
-  readonly exposed: boolean;
 }
 
 const loopback = new BlockList();

@@ -59,12 +59,12 @@ export class ApiServer implements Component {
     const { socket, config, logger } = this.#dependencies;
     this.#abort = new AbortController();
     const services = this.#services(this.#abort.signal);
-    const local = await this.#build(services, { kind: 'socket', exposed: false });
+    const local = await this.#build(services, { kind: 'socket' });
     rmSync(socket, { force: true });
     await local.listen({ path: socket });
     chmodSync(socket, 0o600);
     for (const { host, port } of config.listen) {
-      const app = await this.#build(services, { kind: 'tcp', exposed: !isLoopback(host) });
+      const app = await this.#build(services, { kind: 'tcp' });
       try {
         this.#addresses.push(await app.listen({ host, port }));
       } catch (error) {

@@ -21,7 +21,7 @@ export function registerEvents(app: ApiApp, dependencies: ApiDependencies, servi
         response: { 200: z.string().describe('an endless stream of events') },
       },
     },
-    async (request, reply) => {
+    async (_request, reply) => {
       const { maximumStreams } = dependencies.config;
       if (streams.open >= maximumStreams) throw apiError('TG_API_STREAMS', { limit: maximumStreams });
       streams.open += 1;
@@ -60,7 +60,6 @@ export function registerEvents(app: ApiApp, dependencies: ApiDependencies, servi
         streams.open -= 1;
       });
       signal.addEventListener('abort', end, { once: true });
-      void request;
     },
   );
 }
