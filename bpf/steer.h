@@ -372,9 +372,11 @@ static __always_inline void steer_age(tg_u8 *ip, int ipv4)
 /*
  * Decides where a packet goes. `e` is its flow's entry, or 0 when the packet was not metered by one of its
  * own. Called only where steering was asked for when the program was loaded; with nothing to steer it costs
- * one load.
+ * one load. A global function: the verifier looks at it once, not once for every way in which a packet was
+ * metered.
  */
-static __always_inline int steer(struct xdp_md *context, const struct tg_packet *packet, struct tg_delta *e)
+__attribute__((noinline)) int steer(struct xdp_md *context, const struct tg_packet *packet,
+				    struct tg_delta *e)
 {
 	const struct tg_steer_control *control = &steer_tables.control;
 	const struct tg_steer_ingress *ingress =
@@ -387,7 +389,7 @@ static __always_inline int steer(struct xdp_md *context, const struct tg_packet 
 	tg_u64 *words;
 	int family;
 
-	if (!control->generation)
+	if (!packet || !control->generation)
 		return XDP_PASS;
 	if (!e || e->reason != (tg_u8)control->generation) {
 		if (e) {
