@@ -37,6 +37,8 @@ function labSettings(topology: LabTopology, flags: LabFlags): Record<string, unk
   return {
     gateway: flags.name,
     dataDirectory: flags.dataDirectory ?? `/var/lib/tidegate/${flags.name}`,
+    // A lab ends with its process: nothing of it is to outlive it.
+    'capture.pin': false,
     'capture.idleTimeout': '2s',
     'capture.activeTimeout': '1s',
     'capture.batchAge': '1s',
