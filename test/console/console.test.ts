@@ -112,7 +112,7 @@ describe.skipIf(skip !== undefined)(
         await page.getByLabel('port', { exact: true }).press('Enter');
         await expect.poll(() => page.url(), { timeout: 60_000 }).toContain('port=8443');
         await expect
-          .poll(async () => (await page.locator('tbody th').allInnerTexts()).map((t) => t.trim()))
+          .poll(async () => (await page.locator('tbody th[scope=row]').allInnerTexts()).map((t) => t.trim()))
           .toEqual(['8443', 'total']);
         quiet();
       },

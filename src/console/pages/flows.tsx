@@ -97,7 +97,11 @@ function Choice({
   return (
     <label>
       {title}
-      <select value={now} onChange={(event) => setQuery({ [name]: event.currentTarget.value })}>
+      <select
+        aria-label={title}
+        value={now}
+        onChange={(event) => setQuery({ [name]: event.currentTarget.value })}
+      >
         {values.map((value) => (
           <option key={value}>{value}</option>
         ))}
