@@ -6,6 +6,7 @@ import { ApiServer } from './api/server.js';
 import type { Component } from './base/component.js';
 import { defineErrors, messageOf } from './base/errors.js';
 import { childLogger, type Logger } from './base/logger.js';
+import { withoutUndefined } from './base/without-undefined.js';
 import { workerFile } from './base/worker-file.js';
 import { XdpSource } from './capture/xdp.js';
 import { consoleDirectory } from './config/console-directory.js';
@@ -438,9 +439,7 @@ export class Gateway implements Component {
         prometheus: new PrometheusClient({
           url,
           timeoutMs: timeout,
-          ...(bearerToken === undefined ? {} : { bearerToken }),
-          ...(user === undefined ? {} : { user }),
-          ...(password === undefined ? {} : { password }),
+          ...withoutUndefined({ bearerToken, user, password }),
         }),
         client: () => this.#store.client,
         logger: childLogger(logger, 'usage'),

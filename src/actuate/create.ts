@@ -1,4 +1,5 @@
 import type { Logger } from '../base/logger.js';
+import { withoutUndefined } from '../base/without-undefined.js';
 import type { SteeringDatapath } from '../capture/steering.js';
 import type { Actuator } from './actuator.js';
 import { AwsActuator } from './aws.js';
@@ -8,7 +9,7 @@ import { actuateError } from './errors.js';
 import { ExecActuator } from './exec.js';
 import type { GuardLimits } from './guard.js';
 import { HtbActuator } from './htb.js';
-import { KubernetesActuator, type KubernetesOptions } from './kubernetes.js';
+import { KubernetesActuator } from './kubernetes.js';
 import type { ActuatedLink, EndpointsOf } from './link.js';
 import type { Policy } from './policy.js';
 import { RouteActuator } from './route.js';
@@ -79,7 +80,11 @@ function makeActuator(
     }
     case 'kubernetes': {
       if (config.kubernetes === undefined) throw actuateError('TG_ACTUATE_CONFIG', { name });
-      return new KubernetesActuator(withoutUndefined(config.kubernetes));
+      const { workloads, ...cluster } = config.kubernetes;
+      return new KubernetesActuator({
+        ...withoutUndefined(cluster),
+        workloads: workloads.map(withoutUndefined),
+      });
     }
     case 'aws': {
       if (config.aws === undefined) throw actuateError('TG_ACTUATE_CONFIG', { name });
@@ -100,10 +105,6 @@ function makeActuator(
     }
   }
 }
-
-/** Absent and undefined are the same to a reader of JSON, not to `exactOptionalPropertyTypes`. */
-const withoutUndefined = (settings: NonNullable<ActuateConfig['kubernetes']>): KubernetesOptions =>
-  JSON.parse(JSON.stringify(settings)) as KubernetesOptions;
 
 /** The policy of a configuration. */
 export const policyOf = (config: ActuateConfig): Policy => ({

@@ -1,6 +1,7 @@
 import { arch, cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../base/package-root.js';
+import { middleOf } from '../base/statistics.js';
 import { LivePair } from './bench/live-pair.js';
 import { loadBpfAddon } from './bpf.js';
 import { explainLoad } from './errors.js';
@@ -143,9 +144,6 @@ const FRAME = Uint8Array.from([
   0x9c, 0x40, 1, 0xbb, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x10, 3, 0xe8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 ]); // biome-ignore format: octets
 
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
-
 /** Runs the bench: about 40 s with 5 rounds. Needs the privileges of the kernel datapath. */
 export async function benchPackets(options: PacketBenchOptions = {}): Promise<PacketBenchResult> {
   const addon = loadBpfAddon() as unknown as { readonly PacketBench: new (o: object) => NativeBench };
@@ -234,9 +232,9 @@ function measure(flows: string, rounds: number, run: (program: BenchProgram) => 
       exported.set(name, exportsPerPacket);
     }
   }
-  const reference = median(times.get('hash_spinlock')!);
+  const reference = middleOf(times.get('hash_spinlock')!);
   return names.map((program) => {
-    const nsPerPacket = median(times.get(program)!);
+    const nsPerPacket = middleOf(times.get(program)!);
     return {
       program,
       flows,

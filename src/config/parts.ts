@@ -1,8 +1,8 @@
 import type { ActuatedLink } from '../actuate/index.js';
+import { withoutUndefined } from '../base/without-undefined.js';
 import { readAddressKey } from '../capture/addresses.js';
 import type { InterfaceState } from '../capture/source.js';
 import type { XdpInterface, XdpOptions } from '../capture/xdp.js';
-import type { ProphetSettings } from '../forecast/index.js';
 import type { CycleSettings } from '../pipeline/cycle.js';
 import type { Instance } from '../pricing/index.js';
 import type { BlockOptions } from '../store/index.js';
@@ -81,10 +81,6 @@ export const actuatedLinks = (config: GatewayConfig): ActuatedLink[] =>
       ...(link.nextHopIPv6 === undefined ? {} : { nextHopIPv6: link.nextHopIPv6 }),
     }));
 
-/** Without what was not set. */
-const defined = (settings: NonNullable<GatewayConfig['cycle']['prophet']>): ProphetSettings =>
-  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
-
 export function cycleSettings(config: GatewayConfig, instance: Instance): CycleSettings {
   const { cycle, plan, capture, usage } = config;
   return {
@@ -101,7 +97,7 @@ export function cycleSettings(config: GatewayConfig, instance: Instance): CycleS
       SETTLE_MS,
     ...(cycle.models ? { models: cycle.models } : {}),
     calendar: cycle.calendar.map(({ from, until, ...rule }) => ({ ...rule, fromMs: from, untilMs: until })),
-    ...(cycle.prophet ? { prophet: defined(cycle.prophet) } : {}),
+    ...(cycle.prophet ? { prophet: withoutUndefined(cycle.prophet) } : {}),
     quantiles: QUANTILES,
     sizingQuantile: plan.sizingQuantile,
     coefficients: { cpuCoresPerGbps: cycle.cpuCoresPerGbps, memoryGiBPerGbps: cycle.memoryGiBPerGbps },

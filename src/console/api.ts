@@ -22,6 +22,10 @@ export class Refused extends Error {
   }
 }
 
+/** An error in words: what the gateway said and what to do, or whatever else it was. */
+export const wordsOf = (error: unknown): string =>
+  error instanceof Refused ? `${error.message}; ${error.hint}` : String(error);
+
 async function call<T>(path: string, init: RequestInit): Promise<T> {
   const headers = new Headers(init.headers);
   if (token.value !== '') headers.set('authorization', `Bearer ${token.value}`);

@@ -1,6 +1,6 @@
+import { median } from '../base/statistics.js';
 import { forecastSeries } from './ensemble.js';
 import { fillFromPast } from './prepare.js';
-import { median } from './statistics.js';
 import type { Donor, SeriesHistory } from './types.js';
 
 export interface BorrowScore {

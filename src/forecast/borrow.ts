@@ -1,5 +1,5 @@
+import { meanOf } from '../base/statistics.js';
 import { fillFromPast } from './prepare.js';
-import { meanOf } from './statistics.js';
 import type { Donor, SeriesHistory } from './types.js';
 
 /** Own history of so many seasons needs no help. */

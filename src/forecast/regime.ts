@@ -1,4 +1,4 @@
-import { meanOf, median } from './statistics.js';
+import { meanOf, median } from '../base/statistics.js';
 
 /** Parts of a day that are compared with the same parts of the days before. */
 const PARTS = 24;

@@ -1,4 +1,4 @@
-import { meanOf } from './statistics.js';
+import { meanOf } from '../base/statistics.js';
 
 /** A series is judged on at most so many points: enough for two hundred lags, cheap enough for every refresh. */
 const POINTS = 1024;

@@ -26,6 +26,7 @@ export function trafficOf(usage: readonly LinkUsage[], signal: Signal): SeriesHi
   return pick && sumSeries(usage.map(pick));
 }
 
+/** The coarsest rollup whose own step divides `stepMs`. */
 export const tableFor = (stepMs: number): UsageWindow['table'] =>
   stepMs % 3_600_000 === 0
     ? 'usage_1h'

@@ -1,3 +1,5 @@
+import { median } from '../base/statistics.js';
+
 /** A linear model with an intercept, and how well it explains what it was fitted on. */
 export interface LinearFit {
   readonly intercept: number;
@@ -14,12 +16,6 @@ const ITERATIONS = 20;
 /** Median absolute deviation → standard deviation of a normal distribution. */
 const MAD_TO_SIGMA = 1.4826;
 const MINIMUM_ROWS_PER_COLUMN = 10;
-
-const median = (values: Float64Array): number => {
-  const sorted = values.slice().sort();
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-};
 
 /** Solves the symmetric system `a x = b` by Gaussian elimination with pivoting; `undefined` when it is singular. */
 function solve(a: readonly number[][], b: readonly number[]): number[] | undefined {

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../support/free-port.js';
 
 const SERVER = '/usr/sbin/clickhouse-server';
 const JAVA = '/usr/bin/java';
@@ -11,16 +11,6 @@ const ZOOKEEPER = '/usr/share/java/zookeeper.jar';
 /** Debian's ClickHouse (18.16) and ZooKeeper: another implementation of the protocol, old but real. */
 export const oldServerInstalled = existsSync(SERVER);
 export const zookeeperInstalled = existsSync(JAVA) && existsSync(ZOOKEEPER);
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 
 /** A program that was started and is ended by its own process id. */
 class Program {

@@ -1,25 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { EmbeddedEngine } from '../../src/store/embedded/engine.js';
 import { encodeFlowBlock, Store, storeConfig } from '../../src/store/index.js';
+import { freePort } from '../support/free-port.js';
 import { links, logger, makeBatch } from './support.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'tidegate-server-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
-
-/** A port that nobody listened on a moment ago. */
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 
 test('a server that is away at the start costs nothing: records wait, and the schema follows when it comes', async () => {
   const port = await freePort();

@@ -4,7 +4,8 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PrometheusClient, usageConfig } from '../../src/usage/index.js';
-import { freePort, noPrometheus, RealPrometheus, type Sample } from './real-prometheus.js';
+import { freePort } from '../support/free-port.js';
+import { noPrometheus, RealPrometheus, type Sample } from './real-prometheus.js';
 
 const STEP = 60_000;
 const POINTS = 12_500;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { seriesIdOf } from '../../pipeline/cycle-history.js';
+import { seriesIdOf, tableFor } from '../../pipeline/cycle-history.js';
 import type { ApiApp } from '../app.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { apiError } from '../errors.js';
@@ -224,16 +224,8 @@ async function readHistory(
   const steps = Math.min(2000, Math.max(2 * forecast.median.length, forecast.historySteps));
   const untilS = Math.floor(Date.now() / 1000 / stepS) * stepS;
   const fromS = untilS - steps * stepS;
-  const table =
-    stepS % 3600 === 0
-      ? 'usage_1h'
-      : stepS % 300 === 0
-        ? 'usage_5m'
-        : stepS % 60 === 0
-          ? 'usage_1m'
-          : 'usage_1s';
   const rows = await evidence.query<{ slot: number; value: number }>(
-    `SELECT intDiv(toUnixTimestamp(time) - {from:UInt32}, {step:UInt32}) AS slot, toFloat64(${value}) / {step:UInt32} AS value FROM ${table}
+    `SELECT intDiv(toUnixTimestamp(time) - {from:UInt32}, {step:UInt32}) AS slot, toFloat64(${value}) / {step:UInt32} AS value FROM ${tableFor(1000 * stepS)}
      WHERE gateway = {gateway:String} AND ${workloadId === undefined ? 'linkId = {of:String}' : 'workloadId = {of:UInt32}'}
        AND time >= toDateTime({from:UInt32}) AND time < toDateTime({until:UInt32}) GROUP BY slot ORDER BY slot`,
     { gateway, of: workloadId ?? of.slice('link:'.length), from: fromS, until: untilS, step: stepS },

@@ -4,6 +4,7 @@ import { arch, cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineErrors } from '../../base/errors.js';
 import { packageRoot } from '../../base/package-root.js';
+import { middleOf } from '../../base/statistics.js';
 import { ReplaySource } from '../replay.js';
 import { type WrittenCapture, writeSyntheticCapture } from './synthetic-capture.js';
 
@@ -104,17 +105,12 @@ async function replayOnce(file: string): Promise<{ cpuSeconds: number; packets: 
   return result;
 }
 
-const median = (values: readonly number[]): number => {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-};
-
 const rowOf = (tool: string, covers: string, packets: number, rates: readonly number[]): ReplayBenchRow => ({
   tool,
   covers,
   rounds: rates.length,
   packets,
-  packetsPerCpuSecond: Math.round(median(rates)),
+  packetsPerCpuSecond: Math.round(middleOf(rates)),
   best: Math.round(Math.max(...rates)),
   worst: Math.round(Math.min(...rates)),
 });
@@ -160,7 +156,7 @@ async function measure(
   return {
     capture,
     rows: rows.filter((row) => row.rounds > 0),
-    ratioToSoftflowd: ratios.length > 0 ? median(ratios) : null,
+    ratioToSoftflowd: ratios.length > 0 ? middleOf(ratios) : null,
     missing: wanted.filter((tool) => !installed.includes(tool)).map((tool) => tool.name),
     machine: { cpu: cpus()[0]?.model ?? '', cpus: cpus().length, kernel: release(), arch: arch() },
   };

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { arch, cpus, release } from 'node:os';
+import { middleOf } from '../../base/statistics.js';
 import { SLAB_HEADER } from '../../flow/columns.js';
 import { loadAddon, type MeterOptions, type NativeAddon } from '../addon.js';
 import { prepareMeter } from '../meter-options.js';
@@ -68,9 +69,6 @@ const SETTINGS = {
   slabRows: SLAB_ROWS,
 };
 
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-
 /** The JavaScript side of one batch after another, as {@link SlabPool} and a consumer do it. */
 function handOver(): RingBench['handOver'] {
   const { buffers } = prepareMeter(SETTINGS);
@@ -86,7 +84,7 @@ function handOver(): RingBench['handOver'] {
     pool.take(i % buffers.length).release();
     times.push(Number(process.hrtime.bigint() - begin) / 1e3);
   }
-  return { rows: SLAB_ROWS, microseconds: median(times) };
+  return { rows: SLAB_ROWS, microseconds: middleOf(times) };
 }
 
 /**
@@ -128,8 +126,8 @@ export function benchRing(
       load,
       liveFlows: live,
       turnover: started[i]!,
-      nsPerRecord: 1e9 / median(rates[i]!),
-      recordsPerCpuSecond: Math.round(median(rates[i]!)),
+      nsPerRecord: 1e9 / middleOf(rates[i]!),
+      recordsPerCpuSecond: Math.round(middleOf(rates[i]!)),
       best: Math.round(Math.max(...rates[i]!)),
     })),
     bytesPerFlow: {

@@ -1,11 +1,11 @@
-import { useState } from 'preact/hooks';
-import { post, Refused } from '../api.js';
+import { post } from '../api.js';
 import { dateTime, rate, relative, short, usd } from '../format.js';
 import { planMark } from '../live.js';
 import { go, rest } from '../router.js';
 import type { Plan, PlanAnswer, PlanDiff, PlanList, PlanPreview } from '../types.js';
 import { Card, Figure, Waiting } from '../ui/card.js';
 import { Gantt } from '../ui/gantt.js';
+import { useChange } from '../use-change.js';
 import { useData } from '../use-data.js';
 
 /** What the gateway would move, when, at what cost and why; the yes or no to it; and how to undo it. */
@@ -104,19 +104,10 @@ function Instances({ plan }: { readonly plan: Plan }) {
 }
 
 function Actions({ answer, reload }: { readonly answer: PlanAnswer; readonly reload: () => void }) {
-  const [problem, setProblem] = useState('');
-  const [busy, setBusy] = useState(false);
+  const change = useChange(reload);
   const { plan, state, actuation } = answer;
-  const run = (work: () => Promise<unknown>) => (): void => {
-    setProblem('');
-    setBusy(true);
-    work()
-      .then(reload)
-      .catch((error: unknown) =>
-        setProblem(error instanceof Refused ? `${error.message}; ${error.hint}` : String(error)),
-      )
-      .finally(() => setBusy(false));
-  };
+  const { problem, busy } = change;
+  const run = (work: () => Promise<unknown>) => (): void => change.run(work);
   return (
     <>
       <span class="muted">

@@ -1,10 +1,11 @@
 import { useState } from 'preact/hooks';
-import { post, Refused } from '../api.js';
+import { post } from '../api.js';
 import { count, percent, rate, relative } from '../format.js';
 import { go, rest } from '../router.js';
 import type { HistogramAxes, WorkloadCard, WorkloadDetail, Workloads } from '../types.js';
 import { Card, Waiting } from '../ui/card.js';
 import { Histogram } from '../ui/spark.js';
+import { useChange } from '../use-change.js';
 import { useData } from '../use-data.js';
 
 /** Above it packet sizes have changed (population stability index). */
@@ -75,22 +76,6 @@ function Behaviour({ workload: w, axes }: { readonly workload: WorkloadCard; rea
   );
 }
 
-/** Runs a change and says what came of it. */
-function useChange(done: () => void): readonly [string, (work: () => Promise<unknown>) => void] {
-  const [problem, setProblem] = useState('');
-  return [
-    problem,
-    (work) => {
-      setProblem('');
-      work()
-        .then(done)
-        .catch((error: unknown) =>
-          setProblem(error instanceof Refused ? `${error.message}; ${error.hint}` : String(error)),
-        );
-    },
-  ];
-}
-
 function Detail({ workloadId }: { readonly workloadId: number }) {
   const detail = useData<WorkloadDetail>(`/api/workloads/${workloadId}`, 10_000);
   const others = useData<Workloads>('/api/workloads');
@@ -98,7 +83,7 @@ function Detail({ workloadId }: { readonly workloadId: number }) {
   const [from, setFrom] = useState('');
   const [chosen, setChosen] = useState<readonly string[]>([]);
   const [splitName, setSplitName] = useState('');
-  const [problem, change] = useChange(() => {
+  const { problem, run: change } = useChange(() => {
     setName('');
     setChosen([]);
     detail.reload();

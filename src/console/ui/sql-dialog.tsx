@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { post, Refused } from '../api.js';
+import { post, wordsOf } from '../api.js';
 import { count } from '../format.js';
 import type { SqlAnswer } from '../types.js';
 
@@ -31,7 +31,7 @@ function Statement({ sql }: { readonly sql: string }) {
     try {
       setAnswer(await post<SqlAnswer>('/api/sql', { sql }));
     } catch (error) {
-      setProblem(error instanceof Refused ? `${error.message}; ${error.hint}` : String(error));
+      setProblem(wordsOf(error));
     }
   };
   return (

@@ -1,5 +1,6 @@
 import { initSync, Prophet, type ProphetHoliday } from '@bsull/augurs/prophet';
 import { optimizer } from '@bsull/augurs-prophet-wasmstan';
+import { withoutUndefined } from '../../base/without-undefined.js';
 import { augursModule } from './wasm.js';
 
 /** A Fourier series of one period. */
@@ -84,21 +85,13 @@ const seasonality = (setting: 'auto' | 'off' | number | undefined) =>
       ? ({ type: 'manual', enabled: false } as const)
       : ({ type: 'fourier', order: setting } as const);
 
-type WithoutUndefined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
-
-/** Without what is not set: the library tells `undefined` from absent. */
-const set = <T extends object>(values: T): WithoutUndefined<T> =>
-  Object.fromEntries(
-    Object.entries(values).filter(([, value]) => value !== undefined),
-  ) as WithoutUndefined<T>;
-
 function holidaysOf(events: readonly ProphetEvents[]): Map<string, ProphetHoliday> {
   return new Map(
     events.map(({ name, spans, priorScale }) => [
       name,
       {
         occurrences: spans.map(({ startSeconds, endSeconds }) => ({ start: startSeconds, end: endSeconds })),
-        ...set({ priorScale }),
+        ...withoutUndefined({ priorScale }),
       },
     ]),
   );
@@ -106,7 +99,7 @@ function holidaysOf(events: readonly ProphetEvents[]): Map<string, ProphetHolida
 
 const columnsOf = (frame: ProphetFrame) => ({
   ds: [...frame.seconds],
-  ...set({
+  ...withoutUndefined({
     cap: frame.cap && [...frame.cap],
     floor: frame.floor && [...frame.floor],
     x: frame.regressors && new Map(Object.entries(frame.regressors).map(([name, x]) => [name, [...x]])),
@@ -131,7 +124,7 @@ export function prophetForecast(
   load();
   const model = new Prophet({
     optimizer,
-    ...set({
+    ...withoutUndefined({
       growth: options.growth,
       yearlySeasonality: seasonality(options.yearly),
       weeklySeasonality: seasonality(options.weekly),
@@ -151,12 +144,12 @@ export function prophetForecast(
   });
   try {
     for (const { name, mode, priorScale } of options.regressors ?? [])
-      model.addRegressor(name, set({ mode, priorScale }));
+      model.addRegressor(name, withoutUndefined({ mode, priorScale }));
     for (const { name, periodDays, fourierOrder, mode, priorScale, condition } of options.seasonalities ?? [])
       model.addSeasonality(name, {
         period: periodDays,
         fourierOrder,
-        ...set({ mode, priorScale, conditionName: condition }),
+        ...withoutUndefined({ mode, priorScale, conditionName: condition }),
       });
     model.fit({ ...columnsOf(history), y: [...y] }, { iter: options.iterations ?? DEFAULT_ITERATIONS });
     const { yhat } = model.predict(columnsOf(future));

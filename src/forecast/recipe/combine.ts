@@ -1,4 +1,4 @@
-import { median } from '../statistics.js';
+import { median } from '../../base/statistics.js';
 import type { BucketRecord, TrackRecord } from './record.js';
 
 /** Origins of the past that a member is judged on. */

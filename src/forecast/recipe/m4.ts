@@ -1,4 +1,4 @@
-import { median } from '../statistics.js';
+import { median } from '../../base/statistics.js';
 import { hourlyMembers } from './members.js';
 
 const SEASON = 24;

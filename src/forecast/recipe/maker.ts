@@ -1,4 +1,4 @@
-import { meanOf, median } from '../statistics.js';
+import { meanOf, median } from '../../base/statistics.js';
 import { errorScale, scaledQuantile, trackerStep, widened } from './bands.js';
 import { bucketEnds, combineByBucket } from './combine.js';
 import { memberPaths } from './members.js';

@@ -1,4 +1,4 @@
-import { median } from '../statistics.js';
+import { median } from '../../base/statistics.js';
 import { type ArOptions, iteratedAr } from './ar.js';
 import { doubleSeasonalHoltWinters } from './dshw.js';
 import { analogs, dailyMedian, weekly, weeklyLevelled, weeklyShape } from './profiles.js';

@@ -1,4 +1,4 @@
-import { meanOf, median } from '../statistics.js';
+import { meanOf, median } from '../../base/statistics.js';
 
 /** Pointwise combination of the last `seasons` seasons, the newest first. */
 function combine(

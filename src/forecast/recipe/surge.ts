@@ -1,4 +1,4 @@
-import { meanOf, median } from '../statistics.js';
+import { meanOf, median } from '../../base/statistics.js';
 
 const COMPARED_DAYS = 7;
 /** Usual day-to-day differences that a surge exceeds. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Piscina } from 'piscina';
 import type { Logger } from '../../base/logger.js';
+import { middleOf } from '../../base/statistics.js';
 import { workerFile } from '../../base/worker-file.js';
 import { FINGERPRINT_DIMENSIONS } from '../../flow/columns.js';
 import { storeConfig } from '../config.js';
@@ -56,9 +57,6 @@ const REPEATS = 7;
 const LIVE_SHARE = 0.3;
 const SEARCH_CHUNK = 250_000;
 
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
-
 const round = (value: number): number => Math.round(value * 10) / 10;
 
 /** User and system time of the engine's process; the kernel counts it in hundredths of a second. */
@@ -77,7 +75,7 @@ async function time(store: Store, sql: string): Promise<number> {
     await store.reader.query(sql, { timeoutMs: 120_000 });
     times.push(performance.now() - begin);
   }
-  return median(times);
+  return middleOf(times);
 }
 
 /** From column batch to committed row: encoded in threads, spooled, inserted, with all rollups. */

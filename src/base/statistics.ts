@@ -10,3 +10,7 @@ export const meanOf = (values: ArrayLike<number>): number => {
   for (let i = 0; i < values.length; i += 1) sum += values[i]!;
   return sum / values.length;
 };
+
+/** The middle one of some measurements: for an even count the larger of the two. NaN without any. */
+export const middleOf = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
