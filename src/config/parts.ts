@@ -49,7 +49,7 @@ export const captureSettings = (
       : capture.addresses,
   // If this process dies, metering goes on and what was steered stays as it is; the next process takes over.
   ...(capture.pin ? { pinName: gateway } : {}),
-  ...(actuate.actuators.includes('steer') ? { steering: true, pinName: gateway } : {}),
+  steering: actuate.actuators.includes('steer'),
 });
 
 /** Interface index → what its rows say of the link. */
