@@ -32,7 +32,6 @@ import { LinkPrices } from './pipeline/link-prices.js';
 import { ModelInUse } from './pipeline/model-in-use.js';
 import { PlanOperations } from './pipeline/plan-operations.js';
 import { nextChange } from './pipeline/plan-words.js';
-import { PriceRecords } from './pipeline/price-records.js';
 import { RateMeter } from './pipeline/rate-meter.js';
 import { relearnWorkloads } from './pipeline/relearn.js';
 import { balanceOf, type GatewayStatus, type WorkloadStatus } from './pipeline/status.js';
@@ -87,7 +86,7 @@ export class Gateway implements Component {
   #memory: WorkloadMemory | undefined;
   #ingest: Ingest | undefined;
   #cycle: PlanningCycle | undefined;
-  #priceRecords: PriceRecords | undefined;
+  #linkPrices: LinkPrices | undefined;
   #pool: Piscina | undefined;
   #timer: NodeJS.Timeout | undefined;
   #sampler: NodeJS.Timeout | undefined;
@@ -450,12 +449,7 @@ export class Gateway implements Component {
   #makeCycle(): PlanningCycle {
     const { config, logger } = this.#options;
     const prices = new LinkPrices(this.#store.client, config.gateway, this.#prices, config.links);
-    this.#priceRecords = new PriceRecords({
-      client: () => this.#store.client,
-      gateway: config.gateway,
-      book: this.#prices,
-      links: (nowMs) => prices.planLinks(nowMs),
-    });
+    this.#linkPrices = prices;
     return new PlanningCycle({
       client: this.#store.client,
       forecasts: this.#forecasts,
@@ -473,7 +467,8 @@ export class Gateway implements Component {
   async #keep(): Promise<void> {
     try {
       await this.#memory?.keep(Date.now());
-      await this.#priceRecords?.keep(Date.now());
+      // Each plan writes the prices that it was made with; until there is one, and without planning, nobody else does.
+      if (this.#cycle?.state.plan === undefined) await this.#linkPrices?.planLinks(Date.now());
       await this.#operations.keep();
     } catch (error) {
       this.#options.logger.warn(

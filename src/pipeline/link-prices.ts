@@ -1,7 +1,8 @@
 import type { CircuitState, PlanLink } from '../plan/index.js';
-import { type Circuit, marginalUsdPerGb, type PriceBook, type Tariff } from '../pricing/index.js';
+import { type Circuit, marginalUsdPerGb, type PriceBook } from '../pricing/index.js';
 import type { StoreClient } from '../store/index.js';
 import { burstState } from './month-state.js';
+import { PriceRecords } from './price-records.js';
 
 export interface PricedLink {
   readonly linkId: string;
@@ -21,15 +22,14 @@ export class LinkPrices {
   readonly #gateway: string;
   readonly #book: PriceBook;
   readonly #links: readonly PricedLink[];
-  /** What was last written down of each link: a price is written when it changes. */
-  readonly #written = new Map<string, string>();
-  #tariffsWritten = false;
+  readonly #records: PriceRecords;
 
   constructor(client: Client, gateway: string, book: PriceBook, links: readonly PricedLink[]) {
     this.#client = client;
     this.#gateway = gateway;
     this.#book = book;
     this.#links = links.filter((link) => link.wayOut);
+    this.#records = new PriceRecords({ client, gateway, book });
   }
 
   /** Links as priced at `nowMs`; new prices go to the store, where costs are computed from them. */
@@ -63,7 +63,7 @@ export class LinkPrices {
             }),
       });
     }
-    await this.#writeDown(links, nowMs);
+    await this.#records.keep(links, nowMs);
     return links;
   }
 
@@ -85,66 +85,4 @@ export class LinkPrices {
       ...(known ? { sinceMs: Number(row.sinceMs) } : {}),
     };
   }
-
-  async #writeDown(links: readonly PlanLink[], nowMs: number): Promise<void> {
-    const changed = links.filter((link) => this.#written.get(link.linkId) !== priceKey(link));
-    if (changed.length > 0) {
-      await this.#client.insertRows(
-        'link_prices',
-        changed.map((link) => ({
-          validFrom: new Date(nowMs).toISOString(),
-          gateway: this.#gateway,
-          linkId: link.linkId,
-          network: link.network,
-          tariffId: link.tariffId,
-          usdPerGb: link.usdPerGb,
-          portHourUsd: link.portHourUsd,
-          capacityBps: link.capacityBps,
-        })),
-      );
-      for (const link of changed) this.#written.set(link.linkId, priceKey(link));
-    }
-    if (this.#tariffsWritten) return;
-    const tariffs = [...new Set(this.#links.map((link) => link.tariff))].map((id) => this.#book.tariff(id));
-    const rows = tariffs.flatMap((tariff) =>
-      itemsOf(tariff).map(([item, price]) => ({
-        valid: tariff.date.slice(0, 10),
-        gateway: this.#gateway,
-        tariffId: tariff.tariffId,
-        item,
-        price,
-        currency: tariff.currency,
-        source: tariff.source,
-        updated: new Date(nowMs).toISOString(),
-      })),
-    );
-    if (rows.length > 0) await this.#client.insertRows('prices', rows);
-    this.#tariffsWritten = true;
-  }
-}
-
-const priceKey = (link: PlanLink): string =>
-  JSON.stringify([link.tariffId, link.usdPerGb, link.portHourUsd, link.capacityBps]);
-
-/** What a tariff prices, one line each; units are in the names. */
-function itemsOf(tariff: Tariff): [item: string, price: number][] {
-  let from = 0;
-  const tiers = tariff.egress.map(({ upToGb, usdPerGb }): [string, number] => {
-    const item = `egress per GB from ${from} GB`;
-    from = upToGb ?? from;
-    return [item, usdPerGb];
-  });
-  const others: [string, number][] = [
-    ['port-hour', tariff.portHourUsd],
-    ['month', tariff.monthUsd],
-    ['commit per month', tariff.commitUsdPerMonth],
-    ['ingress per GB', tariff.ingressUsdPerGb],
-    ['processed per GB', tariff.processedUsdPerGb],
-    ['burstable per Mbit/s and month', tariff.burstable?.usdPerMbpsMonth ?? 0],
-    ...(tariff.circuit?.steps ?? []).map((step): [string, number] => [
-      `circuit of ${step.mbps} Mbit/s per month`,
-      step.usdPerMonth,
-    ]),
-  ];
-  return [...tiers, ...others.filter(([, price]) => price > 0)];
 }

@@ -3,11 +3,9 @@ import type { PriceBook, Tariff } from '../pricing/index.js';
 import type { StoreClient } from '../store/index.js';
 
 export interface PriceRecordsOptions {
-  readonly client: () => Pick<StoreClient, 'insertRows'>;
+  readonly client: Pick<StoreClient, 'insertRows'>;
   readonly gateway: string;
   readonly book: Pick<PriceBook, 'tariff'>;
-  /** The ways out with what they cost now. */
-  readonly links: (nowMs: number) => Promise<readonly PlanLink[]>;
 }
 
 interface PricedItem {
@@ -15,24 +13,22 @@ interface PricedItem {
   readonly price: number;
 }
 
-const above = (gb: number): string => (gb === 0 ? '' : ` above ${gb} GB a month`);
-
-/** Every price of a tariff under a name that people read. Prices of nothing are left out, but for traffic. */
+/** What a tariff prices, units in the names. Prices of nothing are left out, but for traffic. */
 export function priceItems(tariff: Tariff): PricedItem[] {
   const items: PricedItem[] = tariff.egress.map((tier, i) => ({
-    item: `GB out${above(tariff.egress[i - 1]?.upToGb ?? 0)}`,
+    item: `egress per GB from ${tariff.egress[i - 1]?.upToGb ?? 0} GB`,
     price: tier.usdPerGb,
   }));
   const others: readonly (readonly [string, number])[] = [
-    ['GB in', tariff.ingressUsdPerGb],
-    ['GB processed', tariff.processedUsdPerGb],
-    ['port hour', tariff.portHourUsd],
+    ['port-hour', tariff.portHourUsd],
     ['month', tariff.monthUsd],
-    ['commit a month', tariff.commitUsdPerMonth],
-    ['burstable Mbit/s a month', tariff.burstable?.usdPerMbpsMonth ?? 0],
-    ['burstable Mbit/s a month above the commit', tariff.burstable?.overageUsdPerMbpsMonth ?? 0],
+    ['commit per month', tariff.commitUsdPerMonth],
+    ['ingress per GB', tariff.ingressUsdPerGb],
+    ['processed per GB', tariff.processedUsdPerGb],
+    ['burstable per Mbit/s and month', tariff.burstable?.usdPerMbpsMonth ?? 0],
+    ['burstable above the commit per Mbit/s and month', tariff.burstable?.overageUsdPerMbpsMonth ?? 0],
     ...(tariff.circuit?.steps ?? []).map(
-      (step) => [`circuit of ${step.mbps} Mbit/s a month`, step.usdPerMonth] as const,
+      (step) => [`circuit of ${step.mbps} Mbit/s per month`, step.usdPerMonth] as const,
     ),
   ];
   for (const [item, price] of others) if (price > 0) items.push({ item, price });
@@ -52,14 +48,17 @@ export class PriceRecords {
     this.#options = options;
   }
 
-  /** Writes what is new at `nowMs` (Unix time). @throws what the store says; it is written the next time */
-  async keep(nowMs: number): Promise<void> {
+  /**
+   * Writes what is new at `nowMs` (Unix time). @throws what the store says; it is written the next time
+   *
+   * @param links the ways out with what they cost now
+   */
+  async keep(links: readonly PlanLink[], nowMs: number): Promise<void> {
     const { client, gateway, book } = this.#options;
-    const links = await this.#options.links(nowMs);
     const tariffs = [...new Set(links.flatMap((link) => link.tariffId ?? []))].filter(
       (id) => !this.#tariffs.has(id),
     );
-    await client().insertRows(
+    await client.insertRows(
       'prices',
       tariffs.flatMap((tariffId) => {
         const tariff = book.tariff(tariffId);
@@ -83,7 +82,7 @@ export class PriceRecords {
       const row = { gateway, linkId, network, tariffId, usdPerGb, portHourUsd, capacityBps };
       return this.#links.get(linkId) === JSON.stringify(row) ? [] : [row];
     });
-    await client().insertRows(
+    await client.insertRows(
       'link_prices',
       changed.map((row) => ({ ...row, validFrom: new Date(nowMs).toISOString() })),
     );

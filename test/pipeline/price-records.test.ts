@@ -20,22 +20,21 @@ test('tariffs are written once, a link when its price changes, and what failed i
   let usdPerGb = 0.09;
   let away = true;
   const records = new PriceRecords({
-    client: () => ({
+    client: {
       insertRows: async (table, rows) => {
         if (away) throw new Error('away');
         if (rows.length > 0) written.push([table, rows]);
       },
-    }),
+    },
     gateway: 'g',
     book,
-    links: async () => [link(usdPerGb)],
   });
-  await expect(records.keep(1_000)).rejects.toThrow('away');
+  await expect(records.keep([link(usdPerGb)], 1_000)).rejects.toThrow('away');
   away = false;
-  await records.keep(2_000);
-  await records.keep(3_000);
+  await records.keep([link(usdPerGb)], 2_000);
+  await records.keep([link(usdPerGb)], 3_000);
   usdPerGb = 0.085;
-  await records.keep(4_000);
+  await records.keep([link(usdPerGb)], 4_000);
   expect(written.map(([table]) => table)).toEqual(['prices', 'link_prices', 'link_prices']);
   expect(written[0]![1].map(({ item, price }) => ({ item, price }))).toEqual(
     priceItems(book.tariff(tariffId)),
