@@ -112,7 +112,6 @@ export class CycleHistory {
   #series(of: number | string, signal: Signal): SeriesHistory | undefined {
     const workload = typeof of === 'number' ? this.#workloads.get(of) : undefined;
     if (signal === 'cpuCores') return workload?.resources?.cpuCores;
-    if (signal === 'memoryBytes') return workload?.resources?.memoryBytes;
     const usage = typeof of === 'number' ? workload?.links : this.#links.get(of);
     return usage && trafficOf(usage, signal);
   }
