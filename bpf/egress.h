@@ -137,9 +137,9 @@ static __always_inline void meter_egress(struct __sk_buff *skb)
 
 		packet->payload = (tg_u16)payload;
 		if (settings.head_bytes && payload && !state->overload.without_heads)
-			keep_head_skb(skb, packet, entry);
+			keep_head(skb, TG_HOOK_SKB, packet, entry);
 		if (settings.heads && tg_head_open(entry, packet))
-			send_head_skb(skb, packet, entry);
+			send_head(skb, TG_HOOK_SKB, packet, entry);
 		packet->payload = first;
 	}
 	if (segments > 1)

@@ -385,9 +385,9 @@ static __always_inline struct tg_delta *meter(struct xdp_md *context, struct tg_
 	at->octets += packet->octets;
 	entry = count_packet(packet, cpu, context->ingress_ifindex, state, c);
 	if (entry && settings.head_bytes && packet->payload && !state->overload.without_heads)
-		keep_head(context, packet, entry);
+		keep_head(context, TG_HOOK_XDP, packet, entry);
 	if (entry && settings.heads && tg_head_open(entry, packet))
-		send_head(context, packet, entry);
+		send_head(context, TG_HOOK_XDP, packet, entry);
 	return entry;
 }
 

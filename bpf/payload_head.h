@@ -21,6 +21,9 @@ struct {
 	__type(value, struct tg_head_want);
 } head_wants SEC(".maps");
 
+/* Where a packet's context comes from. */
+enum tg_hook { TG_HOOK_XDP, TG_HOOK_SKB };
+
 /* A head on its way into the ring. */
 struct tg_head_space {
 	struct tg_head head;
@@ -46,7 +49,15 @@ static __always_inline tg_u32 tg_kept_octets(const struct tg_packet *packet, con
 	return count > TG_HEAD_BYTES ? 0 : count;
 }
 
-static __attribute__((noinline)) int keep_head(struct xdp_md *context, struct tg_packet *packet,
+/* Copies `octets` octets of the payload. `hook` is a constant at every call: the verifier follows one way. */
+static __always_inline long load_payload(void *context, enum tg_hook hook, tg_u32 offset, void *to,
+					 tg_u32 octets)
+{
+	return hook == TG_HOOK_XDP ? bpf_xdp_load_bytes(context, offset, to, octets)
+				   : bpf_skb_load_bytes(context, offset, to, octets);
+}
+
+static __attribute__((noinline)) int keep_head(void *context, enum tg_hook hook, struct tg_packet *packet,
 					       struct tg_delta *e)
 {
 	tg_u32 count;
@@ -56,21 +67,8 @@ static __attribute__((noinline)) int keep_head(struct xdp_md *context, struct tg
 	count = tg_kept_octets(packet, e);
 	if (count == 0 || count > TG_HEAD_BYTES)
 		return 0;
-	return (int)bpf_xdp_load_bytes(context, packet->payload_offset, e->head[packet->direction & 1],
-				       count);
-}
-
-static __attribute__((noinline)) int keep_head_skb(struct __sk_buff *skb, struct tg_packet *packet,
-						   struct tg_delta *e)
-{
-	tg_u32 count;
-
-	if (!packet || !e)
-		return 0;
-	count = tg_kept_octets(packet, e);
-	if (count == 0 || count > TG_HEAD_BYTES)
-		return 0;
-	return (int)bpf_skb_load_bytes(skb, packet->payload_offset, e->head[packet->direction & 1], count);
+	return (int)load_payload(context, hook, packet->payload_offset, e->head[packet->direction & 1],
+				 count);
 }
 
 /* Decides about a payload and prepares its head in the CPU's space. Returns the octets that the head
@@ -117,7 +115,7 @@ static __attribute__((noinline)) int submit_head(tg_u32 cpu, tg_u32 octets)
 	return 0;
 }
 
-static __attribute__((noinline)) int send_head(struct xdp_md *context, struct tg_packet *packet,
+static __attribute__((noinline)) int send_head(void *context, enum tg_hook hook, struct tg_packet *packet,
 					       struct tg_delta *e)
 {
 	tg_u32 cpu = bpf_get_smp_processor_id(), octets = (tg_u32)prepare_head(packet, e, cpu);
@@ -125,20 +123,7 @@ static __attribute__((noinline)) int send_head(struct xdp_md *context, struct tg
 
 	if (!space || octets == 0 || octets > TG_HEAD_MAX_OCTETS)
 		return 0;
-	if (bpf_xdp_load_bytes(context, packet->payload_offset, space->payload, octets))
-		return 0;
-	return submit_head(cpu, octets);
-}
-
-static __attribute__((noinline)) int send_head_skb(struct __sk_buff *skb, struct tg_packet *packet,
-						   struct tg_delta *e)
-{
-	tg_u32 cpu = bpf_get_smp_processor_id(), octets = (tg_u32)prepare_head(packet, e, cpu);
-	struct tg_head_space *space = bpf_map_lookup_elem(&head_spaces, &cpu);
-
-	if (!space || octets == 0 || octets > TG_HEAD_MAX_OCTETS)
-		return 0;
-	if (bpf_skb_load_bytes(skb, packet->payload_offset, space->payload, octets))
+	if (load_payload(context, hook, packet->payload_offset, space->payload, octets))
 		return 0;
 	return submit_head(cpu, octets);
 }
