@@ -2,10 +2,28 @@
 #ifndef TIDEGATE_FLOW_ENTRY_H
 #define TIDEGATE_FLOW_ENTRY_H
 
+#include <cstring>
+
 #include "flow_table.h"
+extern "C" {
+#include "flow_key.h"
+}
 
 namespace tidegate
 {
+
+// The table's own hash need not be secret for correctness; a fixed odd mix after the key's words is enough
+// because floods are bounded by max_flows, and the probe length by a load factor of one half.
+constexpr tg_u32 kTableSecret[TG_SECRET_WORDS] = {0x9e3779b9, 0x7f4a7c15, 0xf39cc060, 0x5cedc834, 0x1082276b,
+						  0xf3a27251, 0xf86c6a11, 0xd0c18e95, 0x2767f0b1, 0x53d2722f,
+						  0x9d7a4c3b, 0xb5026f5b, 0xaa9d5d99};
+
+constexpr int kSynBit = 1; // in flag_counts
+
+inline uint32_t TagOf(uint64_t hash)
+{
+	return static_cast<uint32_t>(hash >> 32);
+}
 
 struct alignas(64) FlowTable::Entry {
 	tg_flow_key key;
@@ -80,6 +98,11 @@ struct alignas(64) FlowTable::Entry {
 inline FlowTable::Entry &FlowTable::At(uint32_t index) const
 {
 	return chunks_[index / kChunk][index % kChunk];
+}
+
+inline uint32_t FlowTable::Find(const tg_flow_key &key, uint64_t hash) const
+{
+	return index_.Find(TagOf(hash), [&](uint32_t at) { return tg_key_equal(&At(at).key, &key); });
 }
 
 } // namespace tidegate

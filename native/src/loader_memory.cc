@@ -1,0 +1,85 @@
+// What the programs' memory says: counters, states, and what the caches hold.
+#include <cstring>
+
+#include "loader.h"
+
+namespace tidegate
+{
+
+void Loader::SetOverload(const tg_overload &overload)
+{
+	uint64_t word;
+
+	std::memcpy(&word, &overload, sizeof(word));
+	for (uint32_t cpu = 0; cpu < cpus_; cpu++)
+		__atomic_store_n(reinterpret_cast<uint64_t *>(&states_[cpu].overload), word,
+				 __ATOMIC_RELAXED);
+}
+
+tg_counters Loader::Counters() const
+{
+	tg_counters sum{};
+	uint64_t *into = reinterpret_cast<uint64_t *>(&sum);
+
+	for (uint32_t cpu = 0; cpu < cpus_; cpu++) {
+		const volatile uint64_t *from = reinterpret_cast<const volatile uint64_t *>(&counters_[cpu]);
+
+		// Backwards, because packets move forwards: what left the cache is read before what came in,
+		// so no difference is ever negative.
+		for (size_t i = sizeof(sum) / sizeof(uint64_t); i-- > 0;)
+			into[i] += from[i];
+	}
+	return sum;
+}
+
+tg_interface_counters Loader::InterfaceCounters(uint32_t ifindex) const
+{
+	tg_interface_counters sum{};
+
+	for (uint32_t cpu = 0; cpu < cpus_; cpu++) {
+		const volatile tg_interface_counters &at =
+		    interfaces_[cpu * TG_INTERFACE_SLOTS + ifindex % TG_INTERFACE_SLOTS];
+
+		sum.packets += at.packets;
+		sum.octets += at.octets;
+		sum.tx_packets += at.tx_packets;
+		sum.tx_octets += at.tx_octets;
+	}
+	return sum;
+}
+
+tg_cpu_state Loader::CpuState(uint32_t cpu) const
+{
+	return states_[cpu];
+}
+
+uint64_t Loader::CacheResidentPackets() const
+{
+	uint64_t packets = 0;
+
+	for (uint32_t i = 0; i < cpus_ * entries_; i++) {
+		const volatile tg_delta &e = cache_[i];
+
+		if (e.tag != 0)
+			packets += static_cast<uint64_t>(e.packets[0]) + e.packets[1];
+	}
+	return packets;
+}
+
+void Loader::VisitCaches(const std::function<void(const tg_flow_key &)> &visit) const
+{
+	for (uint32_t i = 0; i < cpus_ * entries_; i++) {
+		const volatile tg_delta &e = cache_[i];
+
+		if (e.tag != 0) {
+			tg_flow_key key;
+
+			// Another CPU may be writing it: then it is a flow that is met for the first time
+			// now.
+			std::memcpy(&key, const_cast<const tg_flow_key *>(&e.key), sizeof(key));
+			visit(key);
+		}
+	}
+}
+
+} // namespace tidegate
