@@ -1,98 +1,31 @@
 import { existsSync } from 'node:fs';
 import { release } from 'node:os';
-import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import type { FlowBatch } from '../flow/batch.js';
 import { EVENT_FLUSHED } from './addon.js';
+import { type Attached, attachEgress, attachIngress } from './attach.js';
 import {
   type BpfAddon,
   type CaptureCounters,
-  gatewayObjectPath,
   type Inheritance,
   loadBpfAddon,
   type NativeCapture,
   type OverloadStep,
-  pinDirectory,
   type ScannedCounters,
-  stateFile,
 } from './bpf.js';
-import {
-  busy,
-  explainAttach,
-  explainEgress,
-  explainLoad,
-  explainProbe,
-  fail,
-  mayFallBack,
-} from './errors.js';
-import { type MeterSettings, prepareMeter } from './meter-options.js';
-import { OVERLOAD_STEPS, OverloadLadder, type OverloadOptions, type OverloadState } from './overload.js';
-import { sourceCounters } from './replay.js';
+import { type Audit, conservationTerms, NO_INHERITANCE, NOTHING } from './conservation.js';
+import { explainLoad, fail } from './errors.js';
+import { OVERLOAD_STEPS, OverloadLadder, type OverloadState } from './overload.js';
 import { SlabPool } from './slab-pool.js';
-import type { FlowSource, InterfaceState, LossCount, SourceCounters } from './source.js';
+import type { FlowSource, InterfaceState, SourceCounters } from './source.js';
 import { SteeringDatapath } from './steering.js';
-
-export interface XdpInterface {
-  readonly name: string;
-  /** Path of its network namespace, e.g. /run/netns/gateway; absent = our own. */
-  readonly netns?: string | undefined;
-}
-
-export interface XdpOptions extends Partial<MeterSettings> {
-  readonly interfaces: readonly XdpInterface[];
-  /** `auto` (default) tries native XDP and falls back to generic with the reason. */
-  readonly mode?: 'auto' | 'native' | 'generic';
-  /** Also meter what this host itself sends by these interfaces. */
-  readonly egress?: boolean;
-  /** Give things up by steps while the reader cannot keep up (default), or `false`: lose records instead. */
-  readonly overload?: OverloadOptions | false;
-  /** Ring buffer per CPU, bytes, a power of two. */
-  readonly ringBytes?: number;
-  /** A batch that is not full is handed over after so many ms. */
-  readonly batchMs?: number;
-  /**
-   * Name under which maps and links are pinned (/sys/fs/bpf/tidegate/NAME), so that metering goes on when this process
-   * dies and the next one takes over. Absent = everything ends with the process.
-   */
-  readonly pinName?: string;
-  /** Make it possible to steer packets by {@link XdpSource.steering}. Default false: no cost. */
-  readonly steering?: boolean;
-  /** The compiled programs; default build/bpf/gateway.bpf.o of this package. */
-  readonly objectPath?: string;
-}
-
-const DEFAULTS = {
-  idleTimeoutMs: 15_000,
-  activeTimeoutMs: 60_000,
-  cacheEntries: 4096,
-  maxFlows: 1_000_000,
-  slabs: 8,
-  slabRows: 1024,
-  ringBytes: 8 * 2 ** 20,
-  batchMs: 250,
-} as const;
+import { captureOptions, objectPathOf, prepareXdp, type XdpOptions } from './xdp-options.js';
 
 /** Exists on PREEMPT_RT kernels only. */
 const REALTIME_MARK = '/sys/kernel/realtime';
-/** A timer wake-up is dear in virtual machines: few and large slices (docs/architecture.md). */
-const SWEEP_PERIOD_NS = 20e6;
-const SWEEP_SLICE = 512;
-const SWEEP_PER_BATCH = 8;
-const CLOCK_PACKETS = 16;
 
 /** Packets that arrive while the last of them are flushed are waited for at most so often. */
 const MAX_FINAL_FLUSHES = 10;
-
-/** The conservation law with resident packets counted independently of the counters they are compared with. */
-export interface Audit {
-  /** False when traffic moved meanwhile; the comparison then means nothing. */
-  readonly quiet: boolean;
-  readonly counted: SourceCounters['resident'];
-  readonly derived: SourceCounters['resident'];
-  /** Rings lost so many records by their own count, and so many numbers are missing in what arrived. */
-  readonly ringLostRecords: number;
-  readonly missingRecords: number;
-}
 
 /**
  * The kernel datapath as a source of flow records: native XDP on any number of NICs, in any network namespace.
@@ -105,8 +38,8 @@ export class XdpSource implements FlowSource {
   readonly #addon: BpfAddon;
   readonly #logger: Logger | undefined;
   readonly #pool: SlabPool;
-  readonly #prepared: ReturnType<typeof prepareMeter>;
-  readonly #interfaces: Omit<InterfaceState, 'rxPackets' | 'rxOctets' | 'txPackets' | 'txOctets'>[] = [];
+  readonly #prepared: ReturnType<typeof prepareXdp>;
+  readonly #interfaces: Attached[] = [];
   readonly #flushed: (() => void)[] = [];
   #native: NativeCapture | undefined;
   #steering: SteeringDatapath | undefined;
@@ -119,7 +52,7 @@ export class XdpSource implements FlowSource {
     this.#options = options;
     this.#addon = addon;
     this.#logger = logger;
-    this.#prepared = prepareMeter({ ...DEFAULTS, ...options });
+    this.#prepared = prepareXdp(options);
     this.#pool = new SlabPool(
       this.#prepared.buffers,
       (packets, octets, slab) => this.#native?.delivered(packets, octets, slab),
@@ -139,8 +72,9 @@ export class XdpSource implements FlowSource {
     this.#native = native;
     try {
       for (const wanted of this.#options.interfaces) {
-        this.#attach(native, wanted);
-        if (this.#options.egress) this.#attachEgress(native, wanted);
+        const { mode = 'auto', egress = false } = this.#options;
+        this.#interfaces.push(attachIngress(this.#addon, native, wanted, mode, this.#logger));
+        if (egress) attachEgress(this.#addon, native, wanted);
       }
       if (this.#options.steering) this.#steering = new SteeringDatapath(native);
       this.#running = true;
@@ -244,69 +178,6 @@ export class XdpSource implements FlowSource {
     return this.#native.runXdp(frame);
   }
 
-  #load(): NativeCapture {
-    const objectPath = this.#options.objectPath ?? gatewayObjectPath();
-    if (!existsSync(objectPath)) throw fail('TG_CAPTURE_OBJECT', { path: objectPath });
-    if (existsSync(REALTIME_MARK)) throw fail('TG_CAPTURE_REALTIME');
-    const { options } = this.#prepared;
-    const sweepNs = Math.ceil(options.cacheEntries / SWEEP_SLICE) * SWEEP_PERIOD_NS;
-    try {
-      return new this.#addon.Capture(
-        {
-          ...options,
-          objectPath,
-          graceNs: options.graceNs + sweepNs,
-          sweepPeriodNs: SWEEP_PERIOD_NS,
-          sweepSlice: SWEEP_SLICE,
-          sweepPerBatch: SWEEP_PER_BATCH,
-          clockPackets: CLOCK_PACKETS,
-          egress: this.#options.egress ?? false,
-          ringBytes: this.#options.ringBytes ?? DEFAULTS.ringBytes,
-          batchMs: this.#options.batchMs ?? DEFAULTS.batchMs,
-          steering: this.#options.steering ?? false,
-          pinDirectory: this.#options.pinName === undefined ? '' : pinDirectory(this.#options.pinName),
-          stateFile: this.#options.pinName === undefined ? '' : stateFile(this.#options.pinName),
-        },
-        (event) => this.#onEvent(event),
-      );
-    } catch (error) {
-      throw explainLoad(error, release());
-    }
-  }
-
-  /** The attach ladder: native, then generic where that is allowed. */
-  #attach(native: NativeCapture, { name, netns = '' }: XdpInterface): void {
-    const mode = this.#options.mode ?? 'auto';
-    let facts: ReturnType<BpfAddon['probeInterface']>;
-    try {
-      facts = this.#addon.probeInterface(name, netns);
-    } catch (error) {
-      throw explainProbe(error, name, netns);
-    }
-    if (native.hasPinnedLink(name, netns) && (facts.xdp === 'native' || facts.xdp === 'generic')) {
-      const index = native.attach(name, netns, facts.xdp === 'native');
-      this.#interfaces.push({ name, index, mode: facts.xdp, reason: 'taken over from an earlier process' });
-      return;
-    }
-    if (facts.xdp !== 'none') throw busy(name, facts);
-    const attach = (how: 'native' | 'generic', reason?: string): void => {
-      try {
-        const index = native.attach(name, netns, how === 'native');
-        this.#interfaces.push({ name, index, mode: how, ...(reason === undefined ? {} : { reason }) });
-      } catch (error) {
-        throw explainAttach(error, name, facts, how);
-      }
-    };
-    try {
-      if (mode === 'generic') attach('generic', 'asked for by the configuration');
-      else attach('native');
-    } catch (error) {
-      if (mode !== 'auto' || !mayFallBack(error)) throw error;
-      this.#logger?.warn({ interface: name, reason: messageOf(error) }, 'falling back to generic XDP');
-      attach('generic', `${error.message}; ${error.hint}`);
-    }
-  }
-
   async #startLadder(native: NativeCapture): Promise<void> {
     const port = {
       ringFill: () => native.ringFill(),
@@ -319,56 +190,21 @@ export class XdpSource implements FlowSource {
     await this.#ladder.start();
   }
 
-  #attachEgress(native: NativeCapture, { name, netns = '' }: XdpInterface): void {
+  #load(): NativeCapture {
+    const path = objectPathOf(this.#options);
+    if (!existsSync(path)) throw fail('TG_CAPTURE_OBJECT', { path });
+    if (existsSync(REALTIME_MARK)) throw fail('TG_CAPTURE_REALTIME');
     try {
-      native.attachEgress(name, netns);
+      return new this.#addon.Capture(captureOptions(this.#options, this.#prepared.options), (event) =>
+        this.#onEvent(event),
+      );
     } catch (error) {
-      throw explainEgress(error, name, this.#addon.probeInterface(name, netns));
+      throw explainLoad(error, release());
     }
   }
 
   #terms(native: CaptureCounters): SourceCounters {
-    const lost: LossCount[] = [
-      {
-        stage: 'kernel',
-        reason: 'ring_full',
-        packets: native.ring_lost_packets,
-        octets: native.ring_lost_octets,
-      },
-      {
-        stage: 'kernel',
-        reason: 'cache_unreadable',
-        packets: native.unmetered_packets,
-        octets: native.unmetered_octets,
-      },
-      {
-        stage: 'kernel',
-        reason: 'sampled_out',
-        packets: native.sampled_out_packets,
-        octets: native.sampled_out_octets,
-      },
-    ];
-    const { takenPackets, takenOctets, deliveredPackets, deliveredOctets } = this.#inherited;
-    const terms = sourceCounters(
-      native,
-      this.#pool.deliveredPackets,
-      native.exported_packets - native.mergedPackets - takenPackets,
-      lost,
-    );
-    return {
-      ...terms,
-      deliveredPackets: terms.deliveredPackets + deliveredPackets,
-      earlierPackets: deliveredPackets,
-      lost: [
-        ...lost,
-        {
-          stage: 'process',
-          reason: 'died',
-          packets: takenPackets - deliveredPackets,
-          octets: takenOctets - deliveredOctets,
-        },
-      ],
-    };
+    return conservationTerms(native, this.#pool.deliveredPackets, this.#inherited);
   }
 
   #onEvent(event: number): void {
@@ -385,27 +221,3 @@ export class XdpSource implements FlowSource {
 const NO_OVERLOAD: OverloadState = { level: 0, name: 'none', entered: [] };
 
 const NO_INTERFACE_COUNTERS = { packets: 0, octets: 0, txPackets: 0, txOctets: 0 };
-
-const NO_INHERITANCE: Inheritance = {
-  adopted: false,
-  recovered: false,
-  stateName: '',
-  stateProblem: '',
-  takenPackets: 0,
-  takenOctets: 0,
-  deliveredPackets: 0,
-  deliveredOctets: 0,
-};
-
-const NOTHING: SourceCounters = {
-  seenPackets: 0,
-  seenOctets: 0,
-  deliveredPackets: 0,
-  earlierPackets: 0,
-  resident: { kernelCache: 0, rings: 0, flowTable: 0, slabs: 0 },
-  lost: [],
-  kinds: { ipv4: 0, ipv6: 0, nonIp: 0, fragment: 0, unparsed: 0 },
-  unparsed: {},
-  flowRecords: 0,
-  activeFlows: 0,
-};

@@ -2,7 +2,7 @@ import type { ActuatedLink } from '../actuate/index.js';
 import { withoutUndefined } from '../base/without-undefined.js';
 import { readAddressKey } from '../capture/addresses.js';
 import type { InterfaceState } from '../capture/source.js';
-import type { XdpInterface, XdpOptions } from '../capture/xdp.js';
+import type { XdpInterface, XdpOptions } from '../capture/xdp-options.js';
 import type { CycleSettings } from '../pipeline/cycle.js';
 import type { Instance } from '../pricing/index.js';
 import type { BlockOptions } from '../store/index.js';

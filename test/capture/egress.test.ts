@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type XdpInterface, type XdpOptions, XdpSource } from '../../src/capture/xdp.js';
+import { XdpSource } from '../../src/capture/xdp.js';
+import type { XdpInterface, XdpOptions } from '../../src/capture/xdp-options.js';
 import { bpfSkipReason } from '../support/privileges.js';
 import { VethPair } from '../support/veth.js';
 
