@@ -35,6 +35,7 @@ async function cli() {
     stdout: process.stdout,
     stderr: process.stderr,
     interactive: false,
+    progress: false,
     signal: new AbortController().signal,
   };
   const commands = flatten(describe(await buildProgram(context))).filter((c) => c.path.length > 0);

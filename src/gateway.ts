@@ -10,6 +10,7 @@ import { withoutUndefined } from './base/without-undefined.js';
 import { workerFile } from './base/worker-file.js';
 import { XdpSource } from './capture/xdp.js';
 import { consoleDirectory } from './config/console-directory.js';
+import { keptCapabilities } from './config/kept-capabilities.js';
 import {
   actuatedLinks,
   blockLinks,
@@ -167,6 +168,7 @@ export class Gateway implements Component {
       this.#cycle = this.#makeCycle();
       if (config.cycle.enabled) await this.#up(this.#cycle);
       await this.#up(this.#api);
+      this.#dropPrivileges();
     } catch (error) {
       await this.stop();
       throw error;
@@ -175,6 +177,15 @@ export class Gateway implements Component {
     this.#sampler = setInterval(() => this.#sampleRate(), RATE_EVERY_MS);
     this.#announce();
     logger.info({ gateway: config.gateway, mode: this.#options.mode }, 'gateway running');
+  }
+
+  /** A lab goes on making and removing network namespaces, so it keeps what it has. */
+  #dropPrivileges(): void {
+    const { config, logger, mode } = this.#options;
+    if (mode === 'lab') return;
+    const kept = keptCapabilities(config);
+    const left = this.#source.dropPrivileges(new Set(kept.keys()));
+    logger.info({ left, because: Object.fromEntries(kept) }, 'capabilities given up');
   }
 
   /** Tells other processes of this user where the gateway is. */
@@ -211,7 +222,7 @@ export class Gateway implements Component {
       reloadModel: () => this.reloadModel(),
       plans: this.#operations,
       planNow: () => this.planNow(),
-      doctor: () => examine(config, childLogger(logger, 'doctor')),
+      doctor: () => examine(config, childLogger(logger, 'doctor'), { running: true }),
       sizeEdges: config.capture.sizeEdges,
       ...consoleDirectory(),
     });

@@ -48,6 +48,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	tidegate::InitMeters(env, exports);
 	tidegate::InitFlood(env, exports);
 	tidegate::InitPacketBench(env, exports);
+	tidegate::InitPrivileges(env, exports);
 	tidegate::InitReplay(env, exports);
 	tidegate::InitRingBench(env, exports);
 	tidegate::InitZstd(env, exports);

@@ -10,6 +10,7 @@ void InitCapture(Napi::Env env, Napi::Object exports);
 void InitMeters(Napi::Env env, Napi::Object exports);
 void InitFlood(Napi::Env env, Napi::Object exports);
 void InitPacketBench(Napi::Env env, Napi::Object exports);
+void InitPrivileges(Napi::Env env, Napi::Object exports);
 void InitReplay(Napi::Env env, Napi::Object exports);
 void InitRingBench(Napi::Env env, Napi::Object exports);
 void InitZstd(Napi::Env env, Napi::Object exports);

@@ -23,6 +23,7 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 				       InstanceMethod<&CaptureBinding::Overload>("overload"),
 				       InstanceMethod<&CaptureBinding::RingFill>("ringFill"),
 				       InstanceMethod<&CaptureBinding::Start>("start"),
+				       InstanceMethod<&CaptureBinding::TryFlush>("tryFlush"),
 				       InstanceMethod<&CaptureBinding::Flush>("flush"),
 				       InstanceMethod<&CaptureBinding::Detach>("detach"),
 				       InstanceMethod<&CaptureBinding::Stop>("stop"),
@@ -165,6 +166,15 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		if (failure)
 			ThrowBpfError(info.Env(), failure);
 		return Napi::Number::New(info.Env(), loader_.armed_cpus());
+	}
+
+	// tryFlush(): flushes no entries: whether the programs can be run with what this thread may do.
+	void TryFlush(const Napi::CallbackInfo &info)
+	{
+		BpfError failure = loader_.FlushSlots(0, 0);
+
+		if (failure)
+			ThrowBpfError(info.Env(), failure);
 	}
 
 	// Posts kEventFlushed once everything that was resident has been handed over.

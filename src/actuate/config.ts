@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CAPABILITY_NAMES } from '../base/capabilities.js';
 import { durationSetting, sizeSetting } from '../base/settings.js';
 
 const clock = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'expected a time such as "22:30"');
@@ -39,6 +40,8 @@ export const actuateConfig = z.strictObject({
     .strictObject({
       command: z.tuple([z.string()], z.string()),
       timeout: durationSetting.prefault('30s'),
+      /** Capabilities that the program needs; all others are given up once metering runs. */
+      capabilities: z.array(z.enum(CAPABILITY_NAMES)).default([]),
     })
     .optional(),
   kubernetes: z

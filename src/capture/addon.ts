@@ -94,6 +94,10 @@ export interface NativeLayout {
 
 export interface NativeAddon {
   readonly layout: NativeLayout;
+  /** Every thread gives up what is not in the mask. @throws NativeFailure, ETIMEDOUT when a thread did not answer */
+  keepCapabilities(mask: bigint): void;
+  /** This thread uses only these of what it holds, until the next call. @throws NativeFailure */
+  useCapabilities(mask: bigint): void;
   readonly Replay: new (options: MeterOptions, onEvent: (event: number) => void) => NativeReplay;
 }
 

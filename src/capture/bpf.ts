@@ -113,6 +113,8 @@ export interface NativeCapture {
   ringFill(): number;
   /** Arms the sweep timers, starts reading; how many CPUs are swept. */
   start(): number;
+  /** Runs the flushing program over no entry: whether it can be run. @throws {@link NativeFailure} */
+  tryFlush(): void;
   /** Posts EVENT_FLUSHED once everything that was resident has been handed over. */
   flush(): void;
   detach(): void;

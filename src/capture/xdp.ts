@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { release } from 'node:os';
+import type { Capability } from '../base/capabilities.js';
 import type { Logger } from '../base/logger.js';
 import type { FlowBatch } from '../flow/batch.js';
 import { EVENT_FLUSHED } from './addon.js';
@@ -16,13 +17,14 @@ import {
 import { type Audit, conservationTerms, NO_INHERITANCE, NOTHING } from './conservation.js';
 import { explainLoad, fail } from './errors.js';
 import { OVERLOAD_STEPS, OverloadLadder, type OverloadState } from './overload.js';
+import { keepOnly, worksWith } from './privileges.js';
 import { SlabPool } from './slab-pool.js';
 import type { FlowSource, InterfaceState, SourceCounters } from './source.js';
 import { SteeringDatapath } from './steering.js';
 import { captureOptions, objectPathOf, prepareXdp, type XdpOptions } from './xdp-options.js';
 
-/** Exists on PREEMPT_RT kernels only. */
-const REALTIME_MARK = '/sys/kernel/realtime';
+/** Whether programs of one CPU could interrupt each other: this file exists on PREEMPT_RT kernels only. */
+export const isRealtimeKernel = (): boolean => existsSync('/sys/kernel/realtime');
 
 /** Packets that arrive while the last of them are flushed are waited for at most so often. */
 const MAX_FINAL_FLUSHES = 10;
@@ -118,6 +120,18 @@ export class XdpSource implements FlowSource {
     native.unpin();
   }
 
+  /**
+   * Gives up every capability but these and what metering itself turns out to need: kernels before 5.19 let nobody use
+   * a map without CAP_BPF where unprivileged BPF is switched off. Returns what is left. After `start`.
+   * @throws NativeFailure
+   */
+  dropPrivileges(keep: ReadonlySet<Capability>): Capability[] {
+    const native = this.#native;
+    if (native === undefined) throw new TypeError('the source is not started');
+    const enough = worksWith(this.#addon, keep, () => native.tryFlush());
+    return keepOnly(this.#addon, enough ? keep : [...keep, 'CAP_BPF']);
+  }
+
   async flush(): Promise<void> {
     if (!this.#running || this.#native === undefined) return;
     const done = new Promise<void>((resolve) => {
@@ -193,7 +207,7 @@ export class XdpSource implements FlowSource {
   #load(): NativeCapture {
     const path = objectPathOf(this.#options);
     if (!existsSync(path)) throw fail('TG_CAPTURE_OBJECT', { path });
-    if (existsSync(REALTIME_MARK)) throw fail('TG_CAPTURE_REALTIME');
+    if (isRealtimeKernel()) throw fail('TG_CAPTURE_REALTIME');
     try {
       return new this.#addon.Capture(captureOptions(this.#options, this.#prepared.options), (event) =>
         this.#onEvent(event),

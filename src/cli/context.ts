@@ -4,8 +4,10 @@ import type { Writable } from 'node:stream';
 export interface CliContext {
   readonly stdout: Writable;
   readonly stderr: Writable;
-  /** stdout is a terminal: colours (unless NO_COLOR), progress bars, live screens. */
+  /** stdout is a terminal: colours (unless NO_COLOR), live screens. */
   readonly interactive: boolean;
+  /** stderr is a terminal and nobody said `--no-progress`. */
+  readonly progress: boolean;
   /** Aborted by SIGINT or SIGTERM; long commands end cleanly on it. */
   readonly signal: AbortSignal;
 }

@@ -19,6 +19,7 @@ async function main(): Promise<number> {
     stdout: process.stdout,
     stderr: process.stderr,
     interactive: process.stdout.isTTY === true,
+    progress: process.stderr.isTTY === true && !process.argv.includes('--no-progress'),
     signal: abort.signal,
   };
   const asked = process.argv.slice(2).find((argument) => !argument.startsWith('-'));

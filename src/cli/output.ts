@@ -17,6 +17,10 @@ const csvCell = (value: Cell): string => {
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 };
 
+/** One line of CSV (RFC 4180, but with LF); a list is one cell, its items apart by spaces. */
+export const csvLine = (values: readonly unknown[]): string =>
+  `${values.map((value) => csvCell(Array.isArray(value) ? value.join(' ') : (value as Cell))).join(',')}\n`;
+
 /** Visible width: control sequences do not count. */
 const widthOf = (text: string): number => text.replace(/\u001b\[[0-9;]*m/g, '').length;
 
@@ -57,11 +61,8 @@ export function printRows<Row>(
     );
     context.stdout.write(`${toJson(objects)}\n`);
   } else if (output === 'csv') {
-    const lines = [
-      columns.map((c) => csvCell(c.title)),
-      ...rows.map((row) => columns.map((c) => csvCell(c.value(row)))),
-    ];
-    context.stdout.write(`${lines.map((cells) => cells.join(',')).join('\n')}\n`);
+    const lines = [columns.map((c) => c.title), ...rows.map((row) => columns.map((c) => c.value(row)))];
+    context.stdout.write(lines.map(csvLine).join(''));
   } else {
     context.stdout.write(renderTable(rows, columns));
   }

@@ -36,6 +36,7 @@ export async function buildProgram(
   const program = new Command('tidegate')
     .description('A network gateway that forecasts: measure, recognise, forecast, plan.')
     .version(version)
+    .option('--no-progress', 'no progress bars, even where stderr is a terminal')
     .showSuggestionAfterError()
     .exitOverride();
   for (const name of names) (await COMMANDS[name]!()).register(program, context);

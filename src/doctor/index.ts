@@ -10,16 +10,23 @@ import { surroundingChecks } from './surroundings.js';
 export type { DoctorFinding } from './finding.js';
 
 /** Every check, in the order in which they are run. Ids are stable: scripts may rely on them. */
-export const checksOf = (config: GatewayConfig, logger: Logger): Check[] => [
-  ...kernelChecks(logger),
+export const checksOf = (config: GatewayConfig, logger: Logger, running: boolean): Check[] => [
+  ...kernelChecks(logger, running),
   ...interfaceChecks(watchedInterfaces(config)),
   ...surroundingChecks(config),
 ];
 
-/** Examines the host for a configuration: tries what the gateway will do, undoes it, and says what is in the way. */
-export async function examine(config: GatewayConfig, logger: Logger): Promise<DoctorFinding[]> {
+/**
+ * Examines the host for a configuration: tries what the gateway will do, undoes it, and says what is in the way. In a
+ * gateway that is `running` what it has done needs no trying, and it may no longer be allowed to.
+ */
+export async function examine(
+  config: GatewayConfig,
+  logger: Logger,
+  { running = false }: { readonly running?: boolean } = {},
+): Promise<DoctorFinding[]> {
   const findings: DoctorFinding[] = [];
-  for (const { id, run } of checksOf(config, logger)) {
+  for (const { id, run } of checksOf(config, logger, running)) {
     try {
       for (const finding of await run()) findings.push({ id, ...finding });
     } catch (error) {

@@ -1,8 +1,9 @@
 import { closeSync, existsSync, mkdirSync, openSync, readSync, rmdirSync } from 'node:fs';
+import { type Capability, effectiveCapabilities } from '../base/capabilities.js';
 import { messageOf, TidegateError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { PIN_ROOT } from '../capture/bpf.js';
-import { XdpSource } from '../capture/xdp.js';
+import { isRealtimeKernel, XdpSource } from '../capture/xdp.js';
 import { blocker, type Check, info, ok, warning } from './finding.js';
 import { textOf } from './try.js';
 
@@ -11,17 +12,13 @@ const BTF = '/sys/kernel/btf/vmlinux';
 const BTF_MAGIC = 0xeb9f;
 const BPFFS = '/sys/fs/bpf';
 
-/** linux/capability.h */
-const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_SYS_ADMIN: 21, CAP_PERFMON: 38, CAP_BPF: 39 } as const;
-
-/** What may be done by a process with this effective set (`CapEff` of proc(5), hexadecimal). */
-export function missingCapabilities(effective: string): string[] {
-  const bits = BigInt(`0x${effective.trim()}`);
-  const has = (name: keyof typeof CAPABILITIES): boolean =>
-    ((bits >> BigInt(CAPABILITIES[name])) & 1n) === 1n;
-  const needed = ['CAP_BPF', 'CAP_NET_ADMIN', 'CAP_PERFMON'] as const;
+/** What is needed to attach, and is not among these. */
+export function missingCapabilities(held: readonly Capability[]): Capability[] {
+  const needed: Capability[] = ['CAP_BPF', 'CAP_NET_ADMIN', 'CAP_PERFMON'];
   // Before Linux 5.8 CAP_SYS_ADMIN covered BPF and PERFMON, and it still does.
-  return needed.filter((name) => !has(name) && !(name !== 'CAP_NET_ADMIN' && has('CAP_SYS_ADMIN')));
+  return needed.filter(
+    (name) => !held.includes(name) && !(name !== 'CAP_NET_ADMIN' && held.includes('CAP_SYS_ADMIN')),
+  );
 }
 
 const btf = async () => {
@@ -38,9 +35,13 @@ const btf = async () => {
   }
 };
 
-const capabilities = async () => {
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(textOf('/proc/self/status') ?? '')?.[1] ?? '0';
-  const missing = missingCapabilities(effective);
+const capabilities = (running: boolean) => async () => {
+  const held = effectiveCapabilities();
+  if (running) {
+    const left = held.length === 0 ? 'none' : held.join(', ');
+    return [ok(`the gateway has attached and holds ${left} of its capabilities on`)];
+  }
+  const missing = missingCapabilities(held);
   return missing.length === 0
     ? [ok('CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are held')]
     : [
@@ -72,7 +73,8 @@ const bpffs = async () => {
 };
 
 /** Loads the real programs and maps, arms the timers, starts the reader, and takes all of it down again. */
-const load = (logger: Logger) => async () => {
+const load = (logger: Logger, running: boolean) => async () => {
+  if (running) return [ok('the gateway has loaded and attached the programs')];
   const source = new XdpSource(
     { interfaces: [], cacheEntries: 256, ringBytes: 262_144, maxFlows: 1024 },
     undefined,
@@ -90,7 +92,7 @@ const load = (logger: Logger) => async () => {
 };
 
 const realtime = async () =>
-  textOf('/sys/kernel/realtime')?.trim() === '1'
+  isRealtimeKernel()
     ? [
         blocker(
           'this is a PREEMPT_RT kernel',
@@ -126,12 +128,12 @@ const memlock = async () => {
 };
 
 /** Whether this kernel, and this process in it, can run the datapath. */
-export const kernelChecks = (logger: Logger): Check[] => [
+export const kernelChecks = (logger: Logger, running: boolean): Check[] => [
   { id: 'K-BTF', words: 'type information of the kernel', run: btf },
   { id: 'K-RT', words: 'kernel without PREEMPT_RT', run: realtime },
   { id: 'K-JIT', words: 'BPF programs are compiled', run: jit },
-  { id: 'C-CAP', words: 'capabilities of the process', run: capabilities },
+  { id: 'C-CAP', words: 'capabilities of the process', run: capabilities(running) },
   { id: 'C-MEM', words: 'locked memory', run: memlock },
   { id: 'F-BPFFS', words: 'BPF file system', run: bpffs },
-  { id: 'K-LOAD', words: 'programs, ring buffers and timers, by loading them', run: load(logger) },
+  { id: 'K-LOAD', words: 'programs, ring buffers and timers, by loading them', run: load(logger, running) },
 ];

@@ -36,6 +36,14 @@ const SPECIAL = new Set([
   'reversePayloadHead',
   'fingerprint',
 ]);
+/** Every name that a record may have; which ones one has depends on the flow. */
+export const RECORD_NAMES: readonly string[] = [
+  'sourceIPv4Address',
+  'destinationIPv4Address',
+  'sourceIPv6Address',
+  'destinationIPv6Address',
+  ...FLOW_COLUMNS.map((column) => column.name).filter((name) => !SPECIAL.has(name)),
+];
 const isTcpColumn = (name: string): boolean => /tcp/i.test(name);
 const isPortColumn = (name: string): boolean => name.endsWith('TransportPort');
 

@@ -13,6 +13,8 @@ export interface BacktestOptions {
   readonly stepMs: number;
   /** Members by name; absent = the recipe's. */
   readonly models?: readonly string[];
+  /** Told at each origin how many steps of the series are behind it. */
+  readonly onOrigin?: (done: number, of: number) => void;
 }
 
 export interface SeriesScore {
@@ -111,6 +113,7 @@ export function backtestSeries(observed: Float64Array, options: BacktestOptions)
     ...(wanted === undefined ? {} : { wanted }),
     ...(extra.length === 0 ? {} : { extra: further }),
   })) {
+    options.onOrigin?.(f.origin - first, n - horizon - first);
     if (f.origin < scoredFrom) continue;
     origins += 1;
     const inSample = seasonalNaiveError(filled.subarray(0, f.origin), season);

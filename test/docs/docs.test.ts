@@ -40,6 +40,7 @@ describe('documentation', () => {
       stdout: process.stdout,
       stderr: process.stderr,
       interactive: false,
+      progress: false,
       signal: new AbortController().signal,
     };
     commands = flatten(describeCommand(await buildProgram(context)));

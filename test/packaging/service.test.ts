@@ -4,7 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, describe, expect, test } from 'vitest';
+import type { Capability } from '../../src/base/capabilities.js';
 import { Supervisor } from '../../src/cli/supervisor.js';
+import { keptCapabilities } from '../../src/config/kept-capabilities.js';
+import { gatewayConfig } from '../../src/config/schema.js';
+import { missingCapabilities } from '../../src/doctor/kernel.js';
 
 const root = join(import.meta.dirname, '..', '..');
 const cli = join(root, 'dist', 'cli', 'main.js');
@@ -41,6 +45,19 @@ describe('the systemd unit', () => {
       for (const option of words.filter((word) => word.startsWith('--')))
         expect(help.stdout).toContain(option);
     }
+  });
+
+  test('has what a gateway needs to attach, and what any of its own actuators needs later, and no more', () => {
+    const granted = /^AmbientCapabilities=(.+)$/m.exec(unit)![1]!.split(' ').sort();
+    expect(/^CapabilityBoundingSet=(.+)$/m.exec(unit)![1]!.split(' ').sort()).toEqual(granted);
+    expect(missingCapabilities(granted as Capability[])).toEqual([]);
+    expect(missingCapabilities([])).toEqual(expect.arrayContaining(granted));
+    const config = gatewayConfig.parse({
+      dataDirectory: directory,
+      actuate: { actuators: ['dry-run', 'steer', 'route', 'htb'] },
+    });
+    expect(granted).toEqual(expect.arrayContaining([...keptCapabilities(config).keys()]));
+    expect([...keptCapabilities(gatewayConfig.parse({ dataDirectory: directory })).keys()]).toEqual([]);
   });
 
   test.skipIf(noNotify !== undefined)(

@@ -28,6 +28,7 @@ async function run(...argv: string[]): Promise<string> {
     stdout: sink,
     stderr: sink,
     interactive: false,
+    progress: false,
     signal: new AbortController().signal,
   };
   const program = new Command('tidegate').exitOverride();

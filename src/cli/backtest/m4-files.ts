@@ -18,11 +18,14 @@ const m4Rows = (file: string): Map<string, Float64Array> =>
 export function scoreM4(
   train: string,
   test: string,
+  onSeries: (done: number, of: number) => void = () => undefined,
 ): { rows: Row[]; owa: number; smape: number; mase: number; naiveOwa: number } {
   const tests = m4Rows(test);
   const rows: Row[] = [];
   const naive = { smape: 0, mase: 0 };
-  for (const [name, history] of m4Rows(train)) {
+  const trains = m4Rows(train);
+  for (const [name, history] of trains) {
+    onSeries(rows.length, trains.size);
     const actual = tests.get(name);
     if (actual === undefined) continue;
     const score = m4Errors(history, actual, forecastM4(history, actual.length));

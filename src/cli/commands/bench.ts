@@ -9,7 +9,7 @@ import { refreshTime } from '../bench/forecast-refresh.js';
 import { type PlanTime, planTimes } from '../bench/plan-time.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption } from '../options.js';
-import { renderTable, toJson } from '../output.js';
+import { printRows, renderTable, toJson } from '../output.js';
 
 interface Bench {
   readonly description: string;
@@ -36,16 +36,37 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   store: { description: 'records a second into the embedded engine, and its queries', run: storeBench },
 };
 
+/** Every figure of a result under its path in the JSON, as CSV has no depth. */
+function* figures(value: unknown, path = ''): Generator<readonly [string, string | number]> {
+  if (typeof value === 'number' || typeof value === 'string') yield [path, value];
+  else if (typeof value === 'object' && value !== null)
+    for (const [key, inner] of Object.entries(value))
+      yield* figures(inner, path === '' ? key : `${path}.${key}`);
+}
+
+/** Whether a result was printed as JSON or CSV; a table has its own look. */
+function printedAsData(context: CliContext, output: OutputFormat, result: unknown): boolean {
+  if (output === 'json') context.stdout.write(`${toJson(result)}\n`);
+  else if (output === 'csv')
+    printRows(
+      context,
+      output,
+      [...figures(result)],
+      [
+        { title: 'figure', value: ([path]) => path },
+        { title: 'value', value: ([, value]) => value },
+      ],
+    );
+  return output !== 'table';
+}
+
 async function storeBench(context: CliContext, output: OutputFormat): Promise<void> {
   const result = await benchStore({
     logger: pino({ level: 'silent' }),
     progress: (what) => context.stderr.write(`${what}\n`),
   });
-  if (output === 'json') {
-    context.stdout.write(`${toJson(result)}\n`);
-    return;
-  }
-  const figures: readonly (readonly [string, string])[] = [
+  if (printedAsData(context, output, result)) return;
+  const shown: readonly (readonly [string, string])[] = [
     ['records inserted a second', String(result.insert.rowsPerSecond)],
     [
       'CPU a record, engine / writer, us',
@@ -64,7 +85,7 @@ async function storeBench(context: CliContext, output: OutputFormat): Promise<vo
     [`nearest of ${result.vectors} fingerprints, ms`, String(result.queries.nearest1MMs)],
   ];
   context.stdout.write(
-    renderTable(figures, [
+    renderTable(shown, [
       { title: 'figure', value: ([name]) => name },
       { title: 'value', value: ([, value]) => value, align: 'right' },
     ]),
@@ -76,10 +97,7 @@ const REFRESHED_SERIES = 1500;
 
 async function forecastBench(context: CliContext, output: OutputFormat): Promise<void> {
   const result = refreshTime(REFRESHED_SERIES);
-  if (output === 'json') {
-    context.stdout.write(`${toJson(result)}\n`);
-    return;
-  }
+  if (printedAsData(context, output, result)) return;
   context.stdout.write(
     renderTable(
       [result],
@@ -96,10 +114,7 @@ async function forecastBench(context: CliContext, output: OutputFormat): Promise
 
 async function planBench(context: CliContext, output: OutputFormat): Promise<void> {
   const rows = await planTimes();
-  if (output === 'json') {
-    context.stdout.write(`${toJson(rows)}\n`);
-    return;
-  }
+  if (printedAsData(context, output, rows)) return;
   const seconds = (value: number): string => value.toFixed(3);
   context.stdout.write(
     renderTable<PlanTime>(rows, [
@@ -113,10 +128,7 @@ async function planBench(context: CliContext, output: OutputFormat): Promise<voi
 
 async function inferBench(context: CliContext, output: OutputFormat): Promise<void> {
   const result = await benchInference();
-  if (output === 'json') {
-    context.stdout.write(`${toJson(result)}\n`);
-    return;
-  }
+  if (printedAsData(context, output, result)) return;
   const table = renderTable(Object.entries(result.rowsPerSecond), [
     { title: 'stage', value: ([stage]) => stage },
     { title: 'rows/s', value: ([, rate]) => rate, align: 'right' },
@@ -129,10 +141,7 @@ async function packetBench(context: CliContext, output: OutputFormat): Promise<v
     signal: context.signal,
     progress: (flows) => context.stderr.write(`measuring ${flows} flows\n`),
   });
-  if (output === 'json') {
-    context.stdout.write(`${toJson(result)}\n`);
-    return;
-  }
+  if (printedAsData(context, output, result)) return;
   const render = (rows: readonly PacketBenchRow[]): string =>
     renderTable<PacketBenchRow>(rows, [
       { title: 'program', value: (row) => row.program },
@@ -158,10 +167,7 @@ async function replayBench(context: CliContext, output: OutputFormat): Promise<v
     signal: context.signal,
     progress: (what) => context.stderr.write(`${what}\n`),
   });
-  if (output === 'json') {
-    context.stdout.write(`${toJson(result)}\n`);
-    return;
-  }
+  if (printedAsData(context, output, result)) return;
   const table = renderTable<ReplayBenchRow>(result.rows, [
     { title: 'tool', value: (row) => row.tool },
     { title: 'CPU time of', value: (row) => row.covers },
@@ -178,10 +184,7 @@ async function replayBench(context: CliContext, output: OutputFormat): Promise<v
 
 async function ringBench(context: CliContext, output: OutputFormat): Promise<void> {
   const result = benchRing({ progress: (what) => context.stderr.write(`${what}\n`) });
-  if (output === 'json') {
-    context.stdout.write(`${toJson(result)}\n`);
-    return;
-  }
+  if (printedAsData(context, output, result)) return;
   const table = renderTable<RingBenchRow>(result.rows, [
     { title: 'load', value: (row) => row.load },
     { title: 'live flows', value: (row) => row.liveFlows, align: 'right' },
@@ -201,7 +204,7 @@ async function ringBench(context: CliContext, output: OutputFormat): Promise<voi
 /** `tidegate bench packet|all`: figures of this machine, to be compared inside one run only. */
 export function register(program: Command, context: CliContext): void {
   const bench = program.command('bench').description('measure what this machine can do');
-  const formats: readonly OutputFormat[] = ['table', 'json'];
+  const formats: readonly OutputFormat[] = ['table', 'json', 'csv'];
   for (const [name, { description, run }] of Object.entries(BENCHES)) {
     bench
       .command(name)

@@ -16,7 +16,7 @@ import {
 import type { StoreClient } from '../../store/index.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption } from '../options.js';
-import { printRows, renderTable, toJson } from '../output.js';
+import { printRows, toJson } from '../output.js';
 import { withStore } from './query.js';
 
 const fail = defineErrors({
@@ -246,16 +246,14 @@ function prices(context: CliContext, options: { priceBook?: string; output: Outp
       .filter(Boolean)
       .join('; ');
   const tariffs = book.tariffIds.map((id) => book.tariff(id));
-  context.stdout.write(
-    renderTable(tariffs, [
-      { title: 'tariff', value: (t) => t.tariffId },
-      { title: 'per GB out', value: perGb },
-      { title: 'port $/h', value: (t) => t.portHourUsd, align: 'right' },
-      { title: 'more', value: more },
-      { title: 'as of', value: (t) => t.date.slice(0, 10) },
-      { title: 'source', value: (t) => t.source },
-    ]),
-  );
+  printRows<Tariff>(context, options.output, tariffs, [
+    { title: 'tariff', value: (t) => t.tariffId },
+    { title: 'per GB out', value: perGb },
+    { title: 'port $/h', value: (t) => t.portHourUsd, align: 'right' },
+    { title: 'more', value: more },
+    { title: 'as of', value: (t) => t.date.slice(0, 10) },
+    { title: 'source', value: (t) => t.source },
+  ]);
 }
 
 /** `tidegate cost invoice|show|prices|import`: what the traffic costs, and what the plans saved. */
@@ -279,7 +277,7 @@ export function register(program: Command, context: CliContext): void {
     .command('prices')
     .description('the price book')
     .option('--price-book <file>', 'a price book of your own')
-    .addOption(outputOption(['table', 'json']))
+    .addOption(outputOption(['table', 'json', 'csv']))
     .action((options: { priceBook?: string; output: OutputFormat }) => prices(context, options));
   cost
     .command('import')

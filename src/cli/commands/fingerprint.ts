@@ -19,7 +19,8 @@ import { readFlowSample, type StoreClient } from '../../store/index.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { askDaemon, findDaemon, requireDaemon } from '../daemon.js';
 import { outputOption } from '../options.js';
-import { renderTable, toJson } from '../output.js';
+import { printRows, toJson } from '../output.js';
+import { progressOn } from '../progress.js';
 import { withStore } from './query.js';
 
 interface TrainFlags {
@@ -121,30 +122,20 @@ export function register(program: Command, context: CliContext): void {
     .option('--seed <n>', 'of folds and training', integer(0), 0)
     .option('--steps <n>', 'training steps', integer(1))
     .option('--per-label <n>', 'flows used of one capture and label', integer(1), 10)
-    .addOption(outputOption(['table', 'json']))
+    .addOption(outputOption(['table', 'json', 'csv']))
     .action(async (flags: EvaluateFlags, command: Command) => {
       await evaluateCommand(context, flags, command);
     });
 }
 
-/** One line that is rewritten on a terminal; nothing otherwise. */
-function progressLine(context: CliContext): (text: string) => void {
-  return (text) => {
-    if (context.interactive) context.stderr.write(`\r\u001b[K${text}`);
-  };
-}
-
-const bar = (done: number, of: number): string => {
-  const cells = 30;
-  const full = Math.round((cells * done) / Math.max(1, of));
-  return `[${'#'.repeat(full)}${'.'.repeat(cells - full)}] ${done}/${of}`;
-};
-
 async function trainCommand(context: CliContext, flags: TrainFlags): Promise<void> {
-  const line = progressLine(context);
+  const progress = progressOn(context);
   const show = (stage: TrainingStage): void =>
-    line(
-      `${stage.stage} ${bar(stage.done, stage.of)}${stage.stage === 'training' ? ` loss ${stage.loss.toFixed(3)}` : ''}`,
+    progress.show(
+      stage.stage,
+      stage.done,
+      stage.of,
+      stage.stage === 'training' ? `loss ${stage.loss.toFixed(3)}` : `${stage.done} of ${stage.of}`,
     );
   const daemon = flags.fromStore
     ? await requireDaemon(flags)
@@ -157,7 +148,7 @@ async function trainCommand(context: CliContext, flags: TrainFlags): Promise<voi
     {
       source:
         flags.captures === undefined
-          ? await withStore(flags, (client, gateway) => storedFlows(client, gateway, flags, line))
+          ? await withStore(flags, (client, gateway) => storedFlows(client, gateway, flags))
           : capturesOf(flags.captures, flags.labels ?? 'none'),
       variant: flags.features,
       seed: flags.seed,
@@ -168,8 +159,7 @@ async function trainCommand(context: CliContext, flags: TrainFlags): Promise<voi
     },
     show,
     context.signal,
-  );
-  line('');
+  ).finally(() => progress.end());
   const adopted = report.better || flags.force;
   if (adopted) await adoptModel(target, model);
   // The gateway says which model it uses now: one that its configuration names is not replaced from here.
@@ -212,13 +202,7 @@ const PER_ENDPOINT_AND_BLOCK = 10;
 const MOST_STORED = 20_000;
 const BLOCKS = 24;
 
-async function storedFlows(
-  client: StoreClient,
-  gateway: string,
-  flags: TrainFlags,
-  line: (text: string) => void,
-): Promise<TrainingSource> {
-  line('reading stored flows');
+async function storedFlows(client: StoreClient, gateway: string, flags: TrainFlags): Promise<TrainingSource> {
   const untilMs = Date.now();
   const range = await client.query<{ first: number | null }>(
     `SELECT toUnixTimestamp(min(flowEndNanoseconds)) AS first FROM flows
@@ -256,13 +240,13 @@ const labelSource = (text: string | undefined): LabelSource =>
   text === undefined || text === 'by-folder' ? 'by-folder' : readLabels(text);
 
 async function evaluateCommand(context: CliContext, flags: EvaluateFlags, command: Command): Promise<void> {
-  const line = progressLine(context);
+  const progress = progressOn(context);
   const load = (directory: string, labels: string | undefined): Promise<FlowDataset> =>
     loadDataset({
       directory,
       labels: labelSource(labels),
       perCaptureAndLabel: flags.perLabel,
-      onCapture: (done, of) => line(`reading ${directory} ${bar(done, of)}`),
+      onCapture: (done, of) => progress.show('reading', done, of, directory),
       signal: context.signal,
     });
   const options: EvaluationOptions = {
@@ -270,7 +254,7 @@ async function evaluateCommand(context: CliContext, flags: EvaluateFlags, comman
     supervision: flags.supervision,
     seed: flags.seed,
     ...(flags.steps === undefined ? {} : { steps: flags.steps }),
-    onTask: (done, of) => line(`learning and recognising ${bar(done, of)}`),
+    onTask: (done, of) => progress.show('learning and recognising', done, of, `${done} of ${of}`),
   };
   const [first, second] = flags.labels ?? [];
   let report: EvaluationReport;
@@ -287,9 +271,9 @@ async function evaluateCommand(context: CliContext, flags: EvaluateFlags, comman
   } else {
     command.error('error: name --captures, or --gallery and --query');
   }
-  line('');
+  progress.end();
   if (flags.output === 'json') context.stdout.write(`${toJson(report)}\n`);
-  else context.stdout.write(renderTable(report.tasks.flatMap(methodRows), METHOD_COLUMNS));
+  else printRows(context, flags.output, report.tasks.flatMap(methodRows), METHOD_COLUMNS);
 }
 
 interface MethodRow {

@@ -10,7 +10,8 @@ import { scoreM4 } from '../backtest/m4-files.js';
 import { type Row, readText, summarise } from '../backtest/rows.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption } from '../options.js';
-import { renderTable, toJson } from '../output.js';
+import { printRows, toJson } from '../output.js';
+import { progressOn } from '../progress.js';
 
 const fail = defineErrors({
   TG_CLI_BACKTEST_INPUT: {
@@ -63,7 +64,7 @@ export function registerBacktest(forecast: Command, context: CliContext): void {
       'also forecast every step so far ahead (15m), and compare with the last value',
     )
     .addOption(new Option('--m4 <files...>', 'TRAIN.csv TEST.csv, scored as in the M4 competition, hourly'))
-    .addOption(outputOption(['table', 'json']))
+    .addOption(outputOption(['table', 'json', 'csv']))
     .action((files: string[], options: Options) => {
       const started = process.cpuUsage();
       const isM4 = options.m4 !== undefined;
@@ -72,9 +73,8 @@ export function registerBacktest(forecast: Command, context: CliContext): void {
       const models = options.models?.split(',').map((name) => name.trim());
       if (models !== undefined) assertModels(models);
       const rows: Row[] = [];
+      const progress = progressOn(context);
       for (const [i, file] of files.entries()) {
-        if (context.interactive)
-          context.stderr.write(`\r${i + 1} / ${files.length} ${basename(file)}\u001b[K`);
         const series = parseSeries(readText(file), file, options.timestampColumn, options.valueColumn);
         const factor =
           options.step === undefined
@@ -88,6 +88,7 @@ export function registerBacktest(forecast: Command, context: CliContext): void {
           horizon: stepsOf('--horizon', options.horizon, stepMs),
           startMs: series.startMs,
           stepMs,
+          onOrigin: (done, of) => progress.show('backtest', i + done / of, files.length, basename(file)),
           ...(models === undefined ? {} : { models }),
         });
         const near = options.nowcast === true ? '15m' : options.nowcast;
@@ -99,8 +100,12 @@ export function registerBacktest(forecast: Command, context: CliContext): void {
             : { nowcast: scoreNowcast(observed, season, stepsOf('--nowcast', near, stepMs)) ?? null }),
         });
       }
-      if (context.interactive && files.length > 0) context.stderr.write('\r\u001b[K');
-      const m4 = isM4 ? scoreM4(options.m4[0]!, options.m4[1]!) : undefined;
+      const m4 = isM4
+        ? scoreM4(options.m4[0]!, options.m4[1]!, (done, of) =>
+            progress.show('M4', done, of, `${done} of ${of}`),
+          )
+        : undefined;
+      progress.end();
       if (m4 !== undefined) rows.push(...m4.rows);
       const used = process.cpuUsage(started);
       const result = {
@@ -119,28 +124,26 @@ export function registerBacktest(forecast: Command, context: CliContext): void {
       }
       const show = (value: number | null | undefined, digits: number): string =>
         typeof value === 'number' ? value.toFixed(digits) : '–';
-      context.stdout.write(
-        renderTable(rows, [
-          { title: 'series', value: (row) => basename(row.file) },
-          { title: 'points', value: (row) => row.points, align: 'right' },
-          { title: 'relative', value: (row) => show(row.relativeToSeasonalNaive, 3), align: 'right' },
-          { title: 'MASE', value: (row) => show(row.mase, 3), align: 'right' },
-          { title: 'sMAPE', value: (row) => show(row.smape, 2), align: 'right' },
-          { title: 'P90', value: (row) => show(row.coverage?.p90, 3), align: 'right' },
-          { title: 'P99', value: (row) => show(row.coverage?.p99, 3), align: 'right' },
-          { title: 'MSIS', value: (row) => show(row.msis, 2), align: 'right' },
-          ...(options.nowcast === undefined
-            ? []
-            : [
-                {
-                  title: 'nowcast',
-                  value: (row: Row) => show(row.nowcast?.relativeToPersistence, 3),
-                  align: 'right' as const,
-                },
-              ]),
-          { title: 'status', value: (row) => row.refusal ?? row.status ?? '' },
-        ]),
-      );
-      context.stdout.write(`${toJson(result.summary)}\n`);
+      printRows<Row>(context, options.output, rows, [
+        { title: 'series', value: (row) => basename(row.file) },
+        { title: 'points', value: (row) => row.points, align: 'right' },
+        { title: 'relative', value: (row) => show(row.relativeToSeasonalNaive, 3), align: 'right' },
+        { title: 'MASE', value: (row) => show(row.mase, 3), align: 'right' },
+        { title: 'sMAPE', value: (row) => show(row.smape, 2), align: 'right' },
+        { title: 'P90', value: (row) => show(row.coverage?.p90, 3), align: 'right' },
+        { title: 'P99', value: (row) => show(row.coverage?.p99, 3), align: 'right' },
+        { title: 'MSIS', value: (row) => show(row.msis, 2), align: 'right' },
+        ...(options.nowcast === undefined
+          ? []
+          : [
+              {
+                title: 'nowcast',
+                value: (row: Row) => show(row.nowcast?.relativeToPersistence, 3),
+                align: 'right' as const,
+              },
+            ]),
+        { title: 'status', value: (row) => row.refusal ?? row.status ?? '' },
+      ]);
+      if (options.output === 'table') context.stdout.write(`${toJson(result.summary)}\n`);
     });
 }

@@ -8,7 +8,7 @@ import { coarsen, parseSeries } from '../../forecast/read-series.js';
 import { readText } from '../backtest/rows.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption } from '../options.js';
-import { renderTable, toJson } from '../output.js';
+import { printRows, toJson } from '../output.js';
 
 const fail = defineErrors({
   TG_CLI_BORROW_FILES: {
@@ -47,7 +47,7 @@ export function registerBorrow(forecast: Command, context: CliContext): void {
     .option('--value-columns <names>', 'one series each, separated by commas', 'value')
     .option('--visible <duration>', 'history that is left', '6h')
     .option('--step <duration>', 'average to this step first', '1h')
-    .addOption(outputOption(['table', 'json']))
+    .addOption(outputOption(['table', 'json', 'csv']))
     .action((files: string[], options: Options) => {
       const stepMs = parseDurationMs(options.step);
       const all = files.flatMap((file) =>
@@ -85,15 +85,13 @@ export function registerBorrow(forecast: Command, context: CliContext): void {
         return;
       }
       const digits = (value: number | null): string => (value === null ? '–' : value.toPrecision(4));
-      context.stdout.write(
-        renderTable(rows, [
-          { title: 'series', value: (row) => row.series },
-          { title: 'flat', value: (row) => digits(row.flatMae), align: 'right' },
-          { title: 'alone', value: (row) => digits(row.aloneMae), align: 'right' },
-          { title: 'borrowed', value: (row) => digits(row.borrowedMae), align: 'right' },
-          { title: 'borrowed / flat', value: (row) => digits(row.borrowedToFlat), align: 'right' },
-        ]),
-      );
-      context.stdout.write(`${toJson(summary)}\n`);
+      printRows<Row>(context, options.output, rows, [
+        { title: 'series', value: (row) => row.series },
+        { title: 'flat', value: (row) => digits(row.flatMae), align: 'right' },
+        { title: 'alone', value: (row) => digits(row.aloneMae), align: 'right' },
+        { title: 'borrowed', value: (row) => digits(row.borrowedMae), align: 'right' },
+        { title: 'borrowed / flat', value: (row) => digits(row.borrowedToFlat), align: 'right' },
+      ]);
+      if (options.output === 'table') context.stdout.write(`${toJson(summary)}\n`);
     });
 }

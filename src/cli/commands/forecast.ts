@@ -6,7 +6,7 @@ import type { StoreClient } from '../../store/index.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { drawForecast } from '../forecast-chart.js';
 import { outputOption } from '../options.js';
-import { toJson } from '../output.js';
+import { printRows, toJson } from '../output.js';
 import { registerBacktest } from './forecast-backtest.js';
 import { registerBorrow } from './forecast-borrow.js';
 import { withStore } from './query.js';
@@ -145,6 +145,32 @@ async function withPast(
   return { ...forecast, history, accuracy };
 }
 
+interface ForecastStep {
+  readonly forecast: StoredForecast;
+  readonly step: number;
+}
+
+const stepsOf = (forecast: StoredForecast): ForecastStep[] =>
+  forecast.median.map((_, step) => ({ forecast, step }));
+
+/** One step of one forecast a row. */
+const STEP_COLUMNS = [
+  { title: 'seriesId', value: ({ forecast }: ForecastStep) => forecast.seriesId },
+  { title: 'name', value: ({ forecast }: ForecastStep) => forecast.name },
+  { title: 'signal', value: ({ forecast }: ForecastStep) => forecast.signal },
+  {
+    title: 'time',
+    value: ({ forecast, step }: ForecastStep) =>
+      new Date(Number(forecast.startMs) + step * forecast.stepMs).toISOString(),
+  },
+  { title: 'median', value: ({ forecast, step }: ForecastStep) => forecast.median[step] },
+  ...[0.5, 0.9, 0.95, 0.99].map((level) => ({
+    title: `p${Math.round(level * 100)}`,
+    value: ({ forecast, step }: ForecastStep) =>
+      forecast.quantiles[forecast.levels.indexOf(level)]?.[step] ?? null,
+  })),
+];
+
 /** `tidegate forecast show [WORKLOAD]`: the newest forecasts of the running gateway. */
 export function register(program: Command, context: CliContext): void {
   const forecast = program.command('forecast').description('what workloads will need');
@@ -156,7 +182,7 @@ export function register(program: Command, context: CliContext): void {
     .argument('[workload]', 'number or part of the name; all when absent')
     .option('--signal <signal>', 'bandwidthOutBps, bandwidthInBps, cpuCores, …', 'bandwidthOutBps')
     .option('--gateway <name>', 'which gateway, when several run here')
-    .addOption(outputOption(['table', 'json']))
+    .addOption(outputOption(['table', 'json', 'csv']))
     .action(
       async (
         wanted: string | undefined,
@@ -187,6 +213,8 @@ export function register(program: Command, context: CliContext): void {
             mix: JSON.parse(f.mix) as unknown,
           }));
           context.stdout.write(`${toJson(plain)}\n`);
+        } else if (options.output === 'csv') {
+          printRows<ForecastStep>(context, 'csv', found.flatMap(stepsOf), STEP_COLUMNS);
         } else {
           context.stdout.write(found.map(renderForecast).join('\n'));
         }

@@ -6,7 +6,7 @@ import { formatRate } from '../../base/units.js';
 import { diffPlans, type Plan, type PlanInput, Planner } from '../../plan/index.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption } from '../options.js';
-import { renderTable, toJson } from '../output.js';
+import { printRows, toJson } from '../output.js';
 import { withStore } from './query.js';
 
 const fail = defineErrors({
@@ -45,7 +45,8 @@ async function create(
   await planner.start();
   try {
     const plan = await planner.plan(input);
-    context.stdout.write(options.output === 'json' ? `${toJson(plan)}\n` : render(plan));
+    if (options.output === 'csv') printAllocations(context, plan);
+    else context.stdout.write(options.output === 'json' ? `${toJson(plan)}\n` : render(plan));
   } finally {
     await planner.stop();
   }
@@ -77,18 +78,28 @@ async function diff(
     return;
   }
   const rate = (bps: number): string => (bps === 0 ? '' : formatRate(bps));
-  context.stdout.write(
-    [
-      `from plan ${before.id.slice(0, 12)} to ${after.id.slice(0, 12)}: cost ${signed(difference.costUsd, 4, '$')}, violation minutes ${signed(difference.violationMinutes, 1)}, instance-hours ${signed(difference.instanceHours, 1)}`,
-      '',
-      renderTable(difference.changes, [
-        { title: 'workload', value: (c) => c.name },
-        { title: 'link', value: (c) => c.linkId },
-        { title: 'before', value: (c) => c.beforeBps, show: (c) => rate(c.beforeBps), align: 'right' },
-        { title: 'after', value: (c) => c.afterBps, show: (c) => rate(c.afterBps), align: 'right' },
-      ]),
-    ].join('\n'),
-  );
+  if (options.output === 'table')
+    context.stdout.write(
+      `from plan ${before.id.slice(0, 12)} to ${after.id.slice(0, 12)}: cost ${signed(difference.costUsd, 4, '$')}, violation minutes ${signed(difference.violationMinutes, 1)}, instance-hours ${signed(difference.instanceHours, 1)}\n\n`,
+    );
+  printRows(context, options.output, difference.changes, [
+    { title: 'workload', value: (c) => c.name },
+    { title: 'link', value: (c) => c.linkId },
+    { title: 'before', value: (c) => c.beforeBps, show: (c) => rate(c.beforeBps), align: 'right' },
+    { title: 'after', value: (c) => c.afterBps, show: (c) => rate(c.afterBps), align: 'right' },
+  ]);
+}
+
+/** What a plan gives to whom, when: one allocation a row. */
+export function printAllocations(context: CliContext, plan: Plan): void {
+  printRows(context, 'csv', plan.allocations, [
+    { title: 'workloadId', value: (a) => a.workloadId },
+    { title: 'resource', value: (a) => a.resource },
+    { title: 'target', value: (a) => a.target },
+    { title: 'from', value: (a) => new Date(a.fromMs).toISOString() },
+    { title: 'until', value: (a) => new Date(a.untilMs).toISOString() },
+    { title: 'amount', value: (a) => a.amount },
+  ]);
 }
 
 /** `tidegate plan create --input FILE` and `tidegate plan diff [BEFORE AFTER]`. */
@@ -97,7 +108,7 @@ export function registerMore(plan: Command, context: CliContext, render: (plan: 
     .command('create')
     .description('make a plan from inputs in a file; a running gateway makes its own every cycle')
     .requiredOption('--input <file>', 'demand, links, hosts and goals as JSON')
-    .addOption(outputOption(['table', 'json']))
+    .addOption(outputOption(['table', 'json', 'csv']))
     .action((options: { input: string; output: OutputFormat }) => create(context, options, render));
   plan
     .command('diff')
@@ -105,7 +116,7 @@ export function registerMore(plan: Command, context: CliContext, render: (plan: 
     .argument('[before]', 'beginning of a plan id')
     .argument('[after]', 'beginning of a plan id')
     .option('--gateway <name>', 'which gateway, when several run here')
-    .addOption(outputOption(['table', 'json']))
+    .addOption(outputOption(['table', 'json', 'csv']))
     .action(
       (
         before: string | undefined,

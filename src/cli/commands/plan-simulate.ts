@@ -15,7 +15,8 @@ import {
 } from '../../plan/index.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption } from '../options.js';
-import { renderTable, toJson } from '../output.js';
+import { printRows, renderTable, type TableColumn, toJson } from '../output.js';
+import { progressOn } from '../progress.js';
 import { withStore } from './query.js';
 
 const fail = defineErrors({
@@ -89,44 +90,47 @@ async function storedSeries(options: SimulateOptions): Promise<Series> {
 
 const usd = (amount: number): string => `$${amount.toFixed(2)}`;
 
+const number = (title: string, pick: (row: PolicyResult) => number, show: (value: number) => string) => ({
+  title,
+  value: pick,
+  show: (row: PolicyResult) => show(pick(row)),
+  align: 'right' as const,
+});
+
+const POLICY_COLUMNS: readonly TableColumn<PolicyResult>[] = [
+  { title: 'policy', value: (row) => row.policy },
+  number('total', (row) => row.totalCostUsd, usd),
+  number('compute', (row) => row.computeCostUsd, usd),
+  number('egress', (row) => row.egressCostUsd, usd),
+  number(
+    'of oracle',
+    (row) => row.ratioToOracle,
+    (v) => v.toFixed(4),
+  ),
+  number(
+    'compute of oracle',
+    (row) => row.computeRatioToOracle,
+    (v) => v.toFixed(3),
+  ),
+  number(
+    'violation min',
+    (row) => row.violationMinutes,
+    (v) => v.toFixed(0),
+  ),
+  number(
+    'violation %',
+    (row) => row.violationPercent,
+    (v) => v.toFixed(3),
+  ),
+  number(
+    'starts',
+    (row) => row.starts,
+    (v) => String(v),
+  ),
+];
+
 function renderSimulation(simulation: Simulation): string {
-  const number = (title: string, pick: (row: PolicyResult) => number, show: (value: number) => string) => ({
-    title,
-    value: pick,
-    show: (row: PolicyResult) => show(pick(row)),
-    align: 'right' as const,
-  });
-  const table = renderTable(simulation.policies, [
-    { title: 'policy', value: (row) => row.policy },
-    number('total', (row) => row.totalCostUsd, usd),
-    number('compute', (row) => row.computeCostUsd, usd),
-    number('egress', (row) => row.egressCostUsd, usd),
-    number(
-      'of oracle',
-      (row) => row.ratioToOracle,
-      (v) => v.toFixed(4),
-    ),
-    number(
-      'compute of oracle',
-      (row) => row.computeRatioToOracle,
-      (v) => v.toFixed(3),
-    ),
-    number(
-      'violation min',
-      (row) => row.violationMinutes,
-      (v) => v.toFixed(0),
-    ),
-    number(
-      'violation %',
-      (row) => row.violationPercent,
-      (v) => v.toFixed(3),
-    ),
-    number(
-      'starts',
-      (row) => row.starts,
-      (v) => String(v),
-    ),
-  ]);
+  const table = renderTable(simulation.policies, POLICY_COLUMNS);
   const alternatives = simulation.alternatives.map((a) =>
     `${a.name}: ${usd(a.totalCostUsd)} at ${a.violationPercent.toFixed(3)} % violations, ${
       a.savingUsd >= 0 ? 'saves' : 'costs'
@@ -154,7 +158,7 @@ export function registerSimulate(plan: Command, context: CliContext): void {
     .option('--timestamp-column <name>', 'column of the time; absent = the first')
     .option('--value-column <name>', 'column of the demand; absent = the first number')
     .addOption(new Option('--gateway <name>', 'which gateway, when several run here'))
-    .addOption(outputOption(['table', 'json']))
+    .addOption(outputOption(['table', 'json', 'csv']))
     .action(async (file: string | undefined, options: SimulateOptions) => {
       if ((file === undefined) === (options.fromStore !== true)) {
         throw fail('TG_CLI_SIMULATE_SOURCE', {
@@ -170,7 +174,15 @@ export function registerSimulate(plan: Command, context: CliContext): void {
             });
       // A file's unit is unknown and scaled to the comparison's; the store's rates are real.
       const fallback: AssumptionSettings = file === undefined ? { scaleP99Bps: 0 } : {};
-      const simulation = await simulate(series, readAssumptions(options.config, fallback));
+      const assumptions = readAssumptions(options.config, fallback);
+      const progress = progressOn(context);
+      const simulation = await simulate(series, assumptions, (stage, done, of) =>
+        progress.show(`replaying, ${stage}`, done, of),
+      ).finally(() => progress.end());
+      if (options.output === 'csv') {
+        printRows(context, 'csv', simulation.policies, POLICY_COLUMNS);
+        return;
+      }
       context.stdout.write(
         options.output === 'json' ? `${toJson(simulation)}\n` : renderSimulation(simulation),
       );

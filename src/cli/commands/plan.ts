@@ -5,7 +5,7 @@ import type { Plan } from '../../plan/index.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption } from '../options.js';
 import { printRows, renderTable } from '../output.js';
-import { registerMore } from './plan-more.js';
+import { printAllocations, registerMore } from './plan-more.js';
 import { registerSimulate } from './plan-simulate.js';
 import { withStore } from './query.js';
 
@@ -74,7 +74,7 @@ export function register(program: Command, context: CliContext): void {
     .description('a plan in words and numbers')
     .argument('[id]', 'beginning of a plan id; the newest when absent')
     .option('--gateway <name>', 'which gateway, when several run here')
-    .addOption(outputOption(['table', 'json']))
+    .addOption(outputOption(['table', 'json', 'csv']))
     .action(async (id: string | undefined, options: { gateway?: string; output: OutputFormat }) => {
       const [found] = await withStore(options, (client, gateway) =>
         client.query<StoredPlan>(
@@ -83,6 +83,10 @@ export function register(program: Command, context: CliContext): void {
         ),
       );
       if (found === undefined) throw fail('TG_CLI_NO_PLAN', { which: id === undefined ? ' yet' : ` ${id}` });
+      if (options.output === 'csv') {
+        printAllocations(context, JSON.parse(found.plan) as Plan);
+        return;
+      }
       context.stdout.write(
         options.output === 'json' ? `${found.plan}\n` : renderPlan(JSON.parse(found.plan) as Plan),
       );

@@ -1,14 +1,20 @@
 import { once } from 'node:events';
+import { statSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import { parseDurationMs } from '../../base/units.js';
+import { formatCount, parseDurationMs } from '../../base/units.js';
 import { ReplaySource } from '../../capture/replay.js';
-import { RecordReader } from '../../flow/record.js';
+import { RECORD_NAMES, RecordReader } from '../../flow/record.js';
 import { ipfixConfig } from '../../ipfix/index.js';
 import { createLogger } from '../../telemetry/log.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { ipfixOutput } from '../ipfix-output.js';
 import { outputOption } from '../options.js';
-import { toJson } from '../output.js';
+import { csvLine, toJson } from '../output.js';
+import { progressOn } from '../progress.js';
+
+const PROGRESS_MS = 200;
+/** Octets of pcap's header of a packet. */
+const PACKET_HEADER = 16;
 
 interface ReplayFlags {
   readonly output: OutputFormat;
@@ -23,13 +29,11 @@ interface ReplayFlags {
 export function register(program: Command, context: CliContext): void {
   program
     .command('replay')
-    .description(
-      'meter pcap and pcapng files: one JSON flow record a line, a summary on stderr; no privileges',
-    )
+    .description('meter pcap and pcapng files: one flow record a line, a summary on stderr; no privileges')
     .argument('<files...>', 'capture files')
     .option('--idle-timeout <duration>', 'a flow ends after this much silence', '15s')
     .option('--active-timeout <duration>', 'a long flow is reported this often', '60s')
-    .addOption(outputOption(['json', 'ipfix', 'none']))
+    .addOption(outputOption(['json', 'csv', 'ipfix', 'none']))
     .option('--to <host:port>', 'with --output ipfix: a collector; absent = an IPFIX file on stdout')
     .addOption(new Option('--transport <transport>', 'how to reach the collector').choices(['udp', 'tcp']))
     .option('--standard-only', 'with --output ipfix: leave out histograms, workloads and fingerprints')
@@ -58,6 +62,7 @@ async function replay(context: CliContext, files: readonly string[], flags: Repl
       : undefined;
   await ipfix?.start();
   let writing = Promise.resolve();
+  if (flags.output === 'csv') context.stdout.write(csvLine(RECORD_NAMES));
   source.onBatch = (batch) => {
     if (flags.output === 'none') {
       batch.release();
@@ -71,14 +76,31 @@ async function replay(context: CliContext, files: readonly string[], flags: Repl
     writing = writing.then(async () => {
       const records = new RecordReader(batch);
       let text = '';
-      for (let row = 0; row < records.rows; row += 1) text += `${toJson(records.record(row))}\n`;
+      for (let row = 0; row < records.rows; row += 1) {
+        const record = records.record(row);
+        text +=
+          flags.output === 'csv' ? csvLine(RECORD_NAMES.map((name) => record[name])) : `${toJson(record)}\n`;
+      }
       batch.release();
       if (!context.stdout.write(text)) await once(context.stdout, 'drain');
     });
   };
   context.signal.addEventListener('abort', () => void source.stop(), { once: true });
-  await source.start();
-  await source.done;
+  const progress = progressOn(context);
+  const octets = files.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
+  const watching = setInterval(() => {
+    const { seenPackets, seenOctets } = source.counters();
+    // Beside its octets, a packet has a header of its own in the file. A compressed file is through before it seems.
+    const read = seenOctets + PACKET_HEADER * seenPackets;
+    progress.show('replay', Math.min(read, octets), octets, `${formatCount(seenPackets)} packets`);
+  }, PROGRESS_MS);
+  try {
+    await source.start();
+    await source.done;
+  } finally {
+    clearInterval(watching);
+    progress.end();
+  }
   await writing;
   await ipfix?.stop();
 

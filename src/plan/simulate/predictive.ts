@@ -41,7 +41,7 @@ export interface PredictiveRun {
  * and one per look-back rule for demand that no forecast foresees; every three hours {@link chooseRule} picks the one
  * to go on with. Every decision uses values up to `leadSteps` before the step that it is for.
  */
-export function predictivePolicy(world: World): PredictiveRun {
+export function predictivePolicy(world: World, onStep?: (done: number, of: number) => void): PredictiveRun {
   const { demandBps, leadSteps, stepsPerDay, testStart, holdSteps } = world;
   const steps = demandBps.length;
   const first = Math.max(
@@ -74,6 +74,7 @@ export function predictivePolicy(world: World): PredictiveRun {
 
   for (let t = first; t + leadSteps < steps; t += 1) {
     const target = t + leadSteps;
+    if (t % stepsPerDay === 0) onStep?.(t - first, steps - leadSteps - first);
     highest = Math.max(highest, demandBps[t]!);
     // Step t is measured now: every schedule learns what it would have cost.
     if (t >= judgedFrom) {

@@ -81,10 +81,14 @@ async function oracleOf(world: World): Promise<Int32Array> {
  *
  * @throws TG_PLAN_SERIES_SHORT, TG_PLAN_SERIES_SILENT
  */
-export async function simulate(series: Series, assumptions: Assumptions): Promise<Simulation> {
+export async function simulate(
+  series: Series,
+  assumptions: Assumptions,
+  onProgress: (stage: string, done: number, of: number) => void = () => undefined,
+): Promise<Simulation> {
   const world = worldOf(series, assumptions);
   const oracle = scored(world, await oracleOf(world));
-  const predictive = predictivePolicy(world);
+  const predictive = predictivePolicy(world, (done, of) => onProgress('tidegate', done, of));
   const tidegate = scored(world, predictive.machines);
   const policies = [
     resultOf('static-peak', scored(world, staticPolicy(world, 1)), oracle),
@@ -119,7 +123,7 @@ export async function simulate(series: Series, assumptions: Assumptions): Promis
   }
   return {
     policies,
-    alternatives: alternativesOf(series, assumptions, tidegate),
+    alternatives: alternativesOf(series, assumptions, tidegate, onProgress),
     burstable: burstOf(world),
     assumptions: {
       ...described(assumptions, world),
@@ -145,7 +149,12 @@ function burstOf({ demandBps, stepsPerDay }: World): BurstResult | null {
 }
 
 /** The two levers an owner has: capacity that is there sooner, and in smaller pieces. */
-function alternativesOf(series: Series, assumptions: Assumptions, base: Outcome): Alternative[] {
+function alternativesOf(
+  series: Series,
+  assumptions: Assumptions,
+  base: Outcome,
+  onProgress: (stage: string, done: number, of: number) => void,
+): Alternative[] {
   const { machine, leadMs } = assumptions;
   const variants: [string, Assumptions][] = [
     [
@@ -165,7 +174,7 @@ function alternativesOf(series: Series, assumptions: Assumptions, base: Outcome)
     variants.unshift(['warm pool (one step of lead)', { ...assumptions, leadMs: series.stepMs }]);
   return variants.map(([name, changed]) => {
     const world = worldOf(series, changed);
-    const outcome = scored(world, predictivePolicy(world).machines);
+    const outcome = scored(world, predictivePolicy(world, (done, of) => onProgress(name, done, of)).machines);
     return {
       name,
       totalCostUsd: outcome.totalCostUsd,

@@ -4,12 +4,15 @@
  * another. Runs as a process of its own because a thread that loaded chDB takes the whole engine down when it ends.
  */
 import { randomUUID } from 'node:crypto';
-import { chmodSync, createWriteStream, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, createWriteStream, mkdirSync, rmSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import type { Session } from 'chdb';
+import { messageOf } from '../../base/errors.js';
+import { loadAddon } from '../../capture/addon.js';
+import { keepOnly } from '../../capture/privileges.js';
 import { BUFFERED, contentType, HttpError, header, quoted, readText, statusOf } from './protocol.js';
 import { authenticate, type EngineUser, refuseToReader } from './rights.js';
 import { Sessions } from './sessions.js';
@@ -26,12 +29,23 @@ export interface EngineOptions {
 }
 
 const options = JSON.parse(process.env.TIDEGATE_ENGINE ?? '{}') as EngineOptions;
+giveUpPrivileges();
 const sessions = new Sessions(options.directory, options.maxMemoryBytes);
 const bodies = join(options.directory, 'http');
 // Bodies of requests that an earlier process did not finish; their senders were never told that they arrived.
 rmSync(bodies, { recursive: true, force: true });
 mkdirSync(bodies, { recursive: true, mode: 0o700 });
 let readers = 0;
+
+/** An engine reads and writes its directory and answers on loopback: it needs no capability for that. */
+function giveUpPrivileges(): void {
+  const foreign = process.geteuid?.() === 0 && statSync(options.directory).uid !== 0;
+  try {
+    keepOnly(loadAddon(), foreign ? ['CAP_DAC_OVERRIDE'] : []);
+  } catch (error) {
+    process.stderr.write(`capabilities are kept: ${messageOf(error)}\n`);
+  }
+}
 
 async function insert(session: Session, statement: Statement, request: IncomingMessage): Promise<void> {
   const encoding = request.headers['content-encoding'];
