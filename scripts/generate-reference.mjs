@@ -9,6 +9,7 @@ const [
   { describe, flatten },
   { configJsonSchema },
   { METRICS, API_REQUESTS },
+  { OBSERVED, observedName },
   { buildApp },
   { apiConfig },
 ] = await Promise.all([
@@ -16,6 +17,7 @@ const [
   dist('cli/describe.js'),
   dist('config/describe.js'),
   dist('api/metrics.js'),
+  dist('api/observations.js'),
   dist('api/app.js'),
   dist('api/config.js'),
 ]);
@@ -155,6 +157,12 @@ const metrics = () =>
     ['metric', 'type', 'labels', 'meaning'],
     [
       ...METRICS.map((m) => [`\`${m.name}\``, m.type, m.labels.join(', '), m.help]),
+      ...Object.entries(OBSERVED).map(([what, { help }]) => [
+        `\`${observedName(what)}\``,
+        'histogram',
+        '',
+        help,
+      ]),
       [
         `\`${API_REQUESTS}\``,
         'histogram',

@@ -2,6 +2,8 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { Piscina } from 'piscina';
+import type { PipelineFigures } from './api/dependencies.js';
+import { Observations } from './api/observations.js';
 import { ApiServer } from './api/server.js';
 import type { Component } from './base/component.js';
 import { defineErrors, messageOf } from './base/errors.js';
@@ -24,6 +26,7 @@ import { removeRuntimeFile, runDirectory, writeRuntimeFile } from './config/runt
 import type { GatewayConfig } from './config/schema.js';
 import { examine } from './doctor/index.js';
 import { type ModelInfo, WorkloadRegistry } from './fingerprint/index.js';
+import { END_REASONS } from './flow/end-reasons.js';
 import { ForecastPool } from './forecast/index.js';
 import { IpfixExporter } from './ipfix/index.js';
 import { PlanningCycle } from './pipeline/cycle.js';
@@ -82,6 +85,7 @@ export class Gateway implements Component {
   /** What is in force: the start's configuration with what was reloaded since. */
   #config: GatewayConfig;
   readonly #rate = new RateMeter();
+  readonly #observations = new Observations();
   #registry: WorkloadRegistry | undefined;
   #model: ModelInUse | undefined;
   #memory: WorkloadMemory | undefined;
@@ -106,6 +110,7 @@ export class Gateway implements Component {
       dataDirectory: config.dataDirectory,
       gateway: config.gateway,
       logger: childLogger(logger, 'store'),
+      observe: this.#observations.observe,
     });
     this.#source = new XdpSource(captureSettings(config, named), undefined, childLogger(logger, 'capture'));
     this.#forecasts = new ForecastPool({ logger: childLogger(logger, 'forecast') });
@@ -122,6 +127,7 @@ export class Gateway implements Component {
       names: () => this.#names(),
       steering: () => this.#source.steering,
       logger: childLogger(logger, 'actuate'),
+      observe: this.#observations.observe,
     });
     this.#api = this.#makeApi(config);
   }
@@ -209,6 +215,8 @@ export class Gateway implements Component {
       socket: this.#socket,
       logger: childLogger(logger, 'api'),
       status: () => this.status(),
+      figures: () => this.#figures(),
+      observations: this.#observations,
       notReady: () => (this.#store.ready ? {} : { store: 'ClickHouse does not answer' }),
       links: config.links.map(({ capacity, netns: _netns, nextHopIPv4: _v4, nextHopIPv6: _v6, ...link }) => ({
         ...link,
@@ -339,6 +347,21 @@ export class Gateway implements Component {
     };
   }
 
+  #figures(): PipelineFigures {
+    const ingest = this.#ingest?.counters();
+    const byEndReason = ingest?.byEndReason ?? [];
+    return {
+      ringFill: this.#source.ringFill,
+      overloadLevel: this.#source.overload().level,
+      inferQueue: ingest?.waitingBatches ?? 0,
+      recordsByEndReason: Object.fromEntries(
+        END_REASONS.map((reason, i) => [reason, byEndReason[i] ?? 0] as const),
+      ),
+      forecasts: this.#cycle?.state.quality ?? [],
+      actuations: this.#operations.counts,
+    };
+  }
+
   /** Takes up a newly trained encoder. @throws TG_FINGERPRINT_MODEL_…; then the old one goes on */
   async reloadModel(): Promise<ModelInfo> {
     const model = this.#model;
@@ -433,6 +456,7 @@ export class Gateway implements Component {
       // What a collector does not take is counted by the exporter; storing never waits for it.
       ...(exporter === undefined ? {} : { onAnnotated: (batch) => void exporter.export(batch) }),
       logger: childLogger(logger, 'ingest'),
+      observe: this.#observations.observe,
     });
   }
 
@@ -470,6 +494,7 @@ export class Gateway implements Component {
       onPlan: (plan) => this.#operations.offer(plan),
       gateway: config.gateway,
       logger: childLogger(logger, 'cycle'),
+      observe: this.#observations.observe,
       settings: cycleSettings(config, this.#prices.instance(config.plan.instance)),
     });
   }

@@ -330,6 +330,10 @@ Napi::Value ProbeInterfaceJs(const Napi::CallbackInfo &info)
 	result.Set("up", facts.up);
 	result.Set("xdp", facts.xdp_mode);
 	result.Set("programId", facts.program_id);
+	if (facts.xdp_features)
+		result.Set("xdpFeatures", static_cast<double>(*facts.xdp_features));
+	else
+		result.Set("xdpFeatures", info.Env().Null());
 	return result;
 }
 } // namespace

@@ -67,6 +67,7 @@ int ProbeHere(const std::string &name, NicFacts *facts)
 
 	if (status)
 		return -status;
+	facts->xdp_features = XdpFeatures(facts->ifindex);
 	facts->program_id = query.prog_id;
 	facts->xdp_mode = query.attach_mode == XDP_ATTACHED_DRV	  ? "native"
 			  : query.attach_mode == XDP_ATTACHED_SKB ? "generic"

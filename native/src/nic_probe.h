@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 namespace tidegate
@@ -15,6 +16,7 @@ struct NicFacts {
 	std::string xdp_mode; // none, native, generic, offload
 	uint8_t mac[6] = {};
 	bool up = false;
+	std::optional<uint64_t> xdp_features; // NETDEV_XDP_ACT_* of linux/netdev.h; none before Linux 6.3
 };
 
 // Runs `work` on a thread of its own inside a network namespace given by path (/run/netns/x), or in ours when
@@ -23,6 +25,9 @@ int InNetworkNamespace(const std::string &netns, const std::function<void()> &wo
 
 // Returns 0 or an errno (ENODEV: no such interface there).
 int ProbeNic(const std::string &name, const std::string &netns, NicFacts *facts);
+
+// What the interface's driver can do with XDP; nothing where the kernel does not say.
+std::optional<uint64_t> XdpFeatures(uint32_t ifindex);
 
 // Whether XDP programs may redirect to an interface of this network namespace now; false when the kernel does
 // not say.

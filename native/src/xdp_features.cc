@@ -16,7 +16,6 @@ namespace
 {
 constexpr uint8_t kDevGet = 1; // NETDEV_CMD_DEV_GET
 constexpr uint16_t kIfindex = 1, kXdpFeatures = 3;
-constexpr uint64_t kNdoXmit = 4; // NETDEV_XDP_ACT_NDO_XMIT
 
 struct Message {
 	struct nlmsghdr header;
@@ -62,15 +61,15 @@ const struct nlattr *Ask(int fd, Message *message, uint16_t family, uint8_t comm
 }
 } // namespace
 
-bool TakesRedirects(uint32_t ifindex)
+std::optional<uint64_t> XdpFeatures(uint32_t ifindex)
 {
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
 	struct timeval limit = {1, 0};
 	Message message;
-	uint64_t features = 0;
+	std::optional<uint64_t> features;
 
 	if (fd < 0)
-		return false;
+		return features;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	const struct nlattr *found = Ask(fd, &message, GENL_ID_CTRL, CTRL_CMD_GETFAMILY,
 					 CTRL_ATTR_FAMILY_NAME, "netdev", 7, CTRL_ATTR_FAMILY_ID);
@@ -81,11 +80,18 @@ bool TakesRedirects(uint32_t ifindex)
 		std::memcpy(&family, reinterpret_cast<const uint8_t *>(found) + NLA_HDRLEN, sizeof(family));
 		found = Ask(fd, &message, family, kDevGet, kIfindex, &ifindex, sizeof(ifindex), kXdpFeatures);
 		if (found)
-			std::memcpy(&features, reinterpret_cast<const uint8_t *>(found) + NLA_HDRLEN,
-				    sizeof(features));
+			std::memcpy(&features.emplace(),
+				    reinterpret_cast<const uint8_t *>(found) + NLA_HDRLEN, sizeof(uint64_t));
 	}
 	close(fd);
-	return features & kNdoXmit;
+	return features;
+}
+
+bool TakesRedirects(uint32_t ifindex)
+{
+	constexpr uint64_t kNdoXmit = 4; // NETDEV_XDP_ACT_NDO_XMIT
+
+	return XdpFeatures(ifindex).value_or(0) & kNdoXmit;
 }
 
 } // namespace tidegate

@@ -6,6 +6,7 @@ import type { Plan } from '../plan/index.js';
 import type { PriceBook } from '../pricing/index.js';
 import type { StoreAccess, StoreClient } from '../store/index.js';
 import type { ApiConfig } from './config.js';
+import type { Observations } from './observations.js';
 
 /** What may be done with plans. */
 export interface PlanOperations {
@@ -56,6 +57,28 @@ export interface DoctorFinding {
   readonly remedy: string;
 }
 
+/** What metrics show beside the status. */
+export interface PipelineFigures {
+  /** How full the fullest ring is, 0..1. */
+  readonly ringFill: number;
+  /** Step of the overload ladder, 0 = nothing is given up. */
+  readonly overloadLevel: number;
+  /** Batches of flow records under way. */
+  readonly inferQueue: number;
+  readonly recordsByEndReason: Readonly<Record<string, number>>;
+  readonly forecasts: readonly {
+    readonly workloadId: number;
+    readonly signal: string;
+    readonly relativeToSeasonalNaive: number | null;
+    readonly coverage: { readonly p90: number | null; readonly p99: number | null };
+  }[];
+  readonly actuations: readonly {
+    readonly actuator: string;
+    readonly result: string;
+    readonly count: number;
+  }[];
+}
+
 export interface ApiDependencies {
   readonly gateway: string;
   readonly config: ApiConfig;
@@ -63,6 +86,8 @@ export interface ApiDependencies {
   readonly socket: string;
   readonly logger: Logger;
   readonly status: () => GatewayStatus;
+  readonly figures: () => PipelineFigures;
+  readonly observations: Observations;
   /** Reasons why the gateway is not ready, by component; empty = ready. */
   readonly notReady: () => Readonly<Record<string, string>>;
   readonly links: readonly ApiLink[];

@@ -1,5 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { GatewayStatus } from '../pipeline/status.js';
+import type { PipelineFigures } from './dependencies.js';
+import type { Observations } from './observations.js';
 
 type Labels = Readonly<Record<string, string>>;
 type Reading = readonly (readonly [Labels, number])[];
@@ -15,6 +17,7 @@ export interface MetricDefinition {
 /** What the metrics are read from at each scrape. */
 export interface MetricSources {
   readonly status: GatewayStatus;
+  readonly figures: PipelineFigures;
   readonly notReady: Readonly<Record<string, string>>;
   readonly followingPlan: boolean;
   readonly version: string;
@@ -22,6 +25,15 @@ export interface MetricSources {
 
 /** More workloads than these are left out, the least busy first: a label must not grow without bound. */
 const WORKLOADS = 50;
+
+/** Forecasts of the workloads that are shown. */
+const shown = (
+  { forecasts }: PipelineFigures,
+  { workloads }: GatewayStatus,
+): PipelineFigures['forecasts'] => {
+  const busiest = new Set(workloads.slice(0, WORKLOADS).map((w) => w.workloadId));
+  return forecasts.filter(({ workloadId }) => busiest.has(workloadId));
+};
 
 const single = (value: number): Reading => [[{}, value]];
 
@@ -85,10 +97,25 @@ export const METRICS: readonly MetricDefinition[] = [
       status.interfaces.map((i) => [{ interface: i.name, link: i.linkId, mode: i.mode }, i.rxOctets]),
   ),
   gauge('tidegate_flows_active', 'Flows in the flow table.', [], ({ status }) => single(status.flows.active)),
-  counter('tidegate_flow_records_total', 'Flow records handed to the pipeline.', [], ({ status }) =>
-    single(status.flows.records),
+  counter(
+    'tidegate_flow_records_total',
+    'Flow records that reached the spool, by flowEndReason.',
+    ['reason'],
+    ({ figures }) => Object.entries(figures.recordsByEndReason).map(([reason, n]) => [{ reason }, n]),
   ),
-  counter('tidegate_store_records_total', 'Flow records that the store acknowledged.', [], ({ status }) =>
+  gauge('tidegate_ring_fill_ratio', 'How full the fullest ring buffer is, 0 to 1.', [], ({ figures }) =>
+    single(figures.ringFill),
+  ),
+  gauge(
+    'tidegate_overload_level',
+    'What metering gives up because the reader cannot keep up; 0 = nothing.',
+    [],
+    ({ figures }) => single(figures.overloadLevel),
+  ),
+  gauge('tidegate_infer_queue_depth', 'Batches between the meter and the spool.', [], ({ figures }) =>
+    single(figures.inferQueue),
+  ),
+  counter('tidegate_store_insert_rows_total', 'Flow records that the store acknowledged.', [], ({ status }) =>
     single(status.records.written),
   ),
   gauge('tidegate_store_reachable', '1 when the store answered last time.', ['kind'], ({ status }) => [
@@ -113,11 +140,39 @@ export const METRICS: readonly MetricDefinition[] = [
   counter('tidegate_forecasts_total', 'Forecasts that were made.', [], ({ status }) =>
     single(status.forecasts),
   ),
+  gauge(
+    'tidegate_forecast_relative_error_ratio',
+    "Realised error of a workload's forecasts divided by that of repeating the season; below 1 is better.",
+    ['workload', 'signal'],
+    ({ figures, status }) =>
+      shown(figures, status).flatMap(({ workloadId, signal, relativeToSeasonalNaive: ratio }) =>
+        ratio === null ? [] : [[{ workload: String(workloadId), signal }, ratio] as const],
+      ),
+  ),
+  gauge(
+    'tidegate_forecast_coverage_ratio',
+    'Share of realised values below the nominal quantile, 0 to 1.',
+    ['workload', 'signal', 'quantile'],
+    ({ figures, status }) =>
+      shown(figures, status).flatMap(({ workloadId, signal, coverage }) =>
+        Object.entries(coverage).flatMap(([name, ratio]) =>
+          ratio === null
+            ? []
+            : [[{ workload: String(workloadId), signal, quantile: `0.${name.slice(1)}` }, ratio] as const],
+        ),
+      ),
+  ),
   gauge('tidegate_plan_cost_usd', 'Cost of the newest plan over its horizon.', [], ({ status }) =>
     status.plan === null ? [] : single(status.plan.costUsd),
   ),
   gauge('tidegate_plan_do_nothing_usd', 'Cost of the same horizon when nothing is done.', [], ({ status }) =>
     status.plan === null ? [] : single(status.plan.doNothingUsd),
+  ),
+  gauge(
+    'tidegate_plan_expected_saving_usd',
+    'Doing nothing less the newest plan, over its horizon.',
+    [],
+    ({ status }) => (status.plan === null ? [] : single(status.plan.doNothingUsd - status.plan.costUsd)),
   ),
   gauge(
     'tidegate_plan_created_timestamp_seconds',
@@ -127,6 +182,13 @@ export const METRICS: readonly MetricDefinition[] = [
   ),
   gauge('tidegate_plan_followed', '1 while a plan is applied.', [], ({ followingPlan }) =>
     single(followingPlan ? 1 : 0),
+  ),
+  counter(
+    'tidegate_actuation_total',
+    'Steps that actuators took, and plans that were refused, failed or rolled back.',
+    ['actuator', 'result'],
+    ({ figures }) =>
+      figures.actuations.map(({ actuator, result, count }) => [{ actuator, result }, count] as const),
   ),
   gauge('tidegate_ready', '1 when the gateway measures and stores.', [], ({ notReady }) =>
     single(Object.keys(notReady).length === 0 ? 1 : 0),
@@ -153,7 +215,7 @@ export class GatewayMetrics {
   readonly #sources: () => MetricSources;
   readonly #requests: Histogram<'method' | 'route' | 'status'>;
 
-  constructor(sources: () => MetricSources) {
+  constructor(sources: () => MetricSources, observations: Observations) {
     this.#sources = sources;
     for (const definition of METRICS) {
       const { name, help, labels, type } = definition;
@@ -168,6 +230,7 @@ export class GatewayMetrics {
       buckets: [0.005, 0.02, 0.1, 0.5, 2, 10],
       registers: [this.#registry],
     });
+    for (const histogram of observations.histograms.values()) this.#registry.registerMetric(histogram);
     collectDefaultMetrics({ register: this.#registry });
   }
 

@@ -92,7 +92,7 @@ export class ApiServer implements Component {
   }
 
   #services(signal: AbortSignal): Services {
-    const { writer, gateway, status, notReady, plans } = this.#dependencies;
+    const { writer, gateway, status, figures, observations, notReady, plans } = this.#dependencies;
     const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
       version: string;
     };
@@ -102,12 +102,16 @@ export class ApiServer implements Component {
       approvals: new Approvals(),
       projection: new FingerprintProjection(),
       stages: this.#stages,
-      metrics: new GatewayMetrics(() => ({
-        status: status(),
-        notReady: notReady(),
-        followingPlan: plans.state.followingPlanId !== null,
-        version,
-      })),
+      metrics: new GatewayMetrics(
+        () => ({
+          status: status(),
+          figures: figures(),
+          notReady: notReady(),
+          followingPlan: plans.state.followingPlanId !== null,
+          version,
+        }),
+        observations,
+      ),
       streams: { open: 0 },
       signal,
     };

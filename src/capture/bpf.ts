@@ -211,6 +211,8 @@ export interface InterfaceFacts {
   readonly up: boolean;
   readonly xdp: 'none' | 'native' | 'generic' | 'offload';
   readonly programId: number;
+  /** NETDEV_XDP_ACT_* of linux/netdev.h: what the driver can do with XDP; null before Linux 6.3. */
+  readonly xdpFeatures: number | null;
 }
 
 export interface BpfAddon extends NativeAddon {
@@ -221,6 +223,8 @@ export interface BpfAddon extends NativeAddon {
   ) => NativeCapture;
   /** @throws {@link NativeFailure} */
   probeInterface(name: string, netns: string): InterfaceFacts;
+  /** Whether somebody keeps the wall clock, and how far it may be off. @throws {@link NativeFailure} */
+  clockState(): { readonly synchronised: boolean; readonly maximumErrorSeconds: number };
 }
 
 /** What the addon throws: which operation, the errno, and what libbpf and the verifier said. */

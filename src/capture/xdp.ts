@@ -154,6 +154,11 @@ export class XdpSource implements FlowSource {
     });
   }
 
+  /** How full the fullest ring is, 0..1. */
+  get ringFill(): number {
+    return this.#running ? (this.#native?.ringFill() ?? 0) : 0;
+  }
+
   /** What is given up now, and how often each step was taken. */
   overload(): OverloadState {
     return this.#ladder?.state() ?? NO_OVERLOAD;

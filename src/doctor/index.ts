@@ -6,15 +6,23 @@ import { type Check, type DoctorFinding, unknown } from './finding.js';
 import { interfaceChecks } from './interfaces.js';
 import { kernelChecks } from './kernel.js';
 import { surroundingChecks } from './surroundings.js';
+import { type Trial, tryDatapath } from './trial.js';
 
 export type { DoctorFinding } from './finding.js';
 
 /** Every check, in the order in which they are run. Ids are stable: scripts may rely on them. */
-export const checksOf = (config: GatewayConfig, logger: Logger, running: boolean): Check[] => [
-  ...kernelChecks(logger, running),
-  ...interfaceChecks(watchedInterfaces(config)),
-  ...surroundingChecks(config),
-];
+export function checksOf(config: GatewayConfig, logger: Logger, running: boolean): Check[] {
+  let tried: Promise<Trial> | undefined;
+  const trial = (): Promise<Trial> => {
+    tried ??= tryDatapath(logger);
+    return tried;
+  };
+  return [
+    ...kernelChecks(trial, running),
+    ...interfaceChecks(watchedInterfaces(config), trial, running),
+    ...surroundingChecks(config),
+  ];
+}
 
 /**
  * Examines the host for a configuration: tries what the gateway will do, undoes it, and says what is in the way. In a

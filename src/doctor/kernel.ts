@@ -1,10 +1,10 @@
 import { closeSync, existsSync, mkdirSync, openSync, readSync, rmdirSync } from 'node:fs';
 import { type Capability, effectiveCapabilities } from '../base/capabilities.js';
-import { messageOf, TidegateError } from '../base/errors.js';
-import type { Logger } from '../base/logger.js';
+import { messageOf } from '../base/errors.js';
 import { PIN_ROOT } from '../capture/bpf.js';
-import { isRealtimeKernel, XdpSource } from '../capture/xdp.js';
+import { isRealtimeKernel } from '../capture/xdp.js';
 import { blocker, type Check, info, ok, warning } from './finding.js';
+import type { Trial } from './trial.js';
 import { textOf } from './try.js';
 
 const BTF = '/sys/kernel/btf/vmlinux';
@@ -72,25 +72,6 @@ const bpffs = async () => {
   }
 };
 
-/** Loads the real programs and maps, arms the timers, starts the reader, and takes all of it down again. */
-const load = (logger: Logger, running: boolean) => async () => {
-  if (running) return [ok('the gateway has loaded and attached the programs')];
-  const source = new XdpSource(
-    { interfaces: [], cacheEntries: 256, ringBytes: 262_144, maxFlows: 1024 },
-    undefined,
-    logger,
-  );
-  try {
-    await source.start();
-    return [ok('the verifier takes the programs; ring buffers, per-CPU maps and timers work')];
-  } catch (error) {
-    const hint = error instanceof TidegateError ? error.hint : 'see the log of the kernel';
-    return [blocker(messageOf(error), hint)];
-  } finally {
-    await source.stop().catch(() => undefined);
-  }
-};
-
 const realtime = async () =>
   isRealtimeKernel()
     ? [
@@ -127,13 +108,30 @@ const memlock = async () => {
       ];
 };
 
+const hugePages = async () => {
+  const setting = /\[(\w+)\]/.exec(textOf('/sys/kernel/mm/transparent_hugepage/enabled') ?? '')?.[1];
+  return [info(`transparent huge pages: ${setting ?? 'not there'}; the flow table asks for none`)];
+};
+
 /** Whether this kernel, and this process in it, can run the datapath. */
-export const kernelChecks = (logger: Logger, running: boolean): Check[] => [
+export const kernelChecks = (trial: () => Promise<Trial>, running: boolean): Check[] => [
   { id: 'K-BTF', words: 'type information of the kernel', run: btf },
   { id: 'K-RT', words: 'kernel without PREEMPT_RT', run: realtime },
   { id: 'K-JIT', words: 'BPF programs are compiled', run: jit },
   { id: 'C-CAP', words: 'capabilities of the process', run: capabilities(running) },
   { id: 'C-MEM', words: 'locked memory', run: memlock },
   { id: 'F-BPFFS', words: 'BPF file system', run: bpffs },
-  { id: 'K-LOAD', words: 'programs, ring buffers and timers, by loading them', run: load(logger, running) },
+  {
+    id: 'K-LOAD',
+    words: 'programs, ring buffers and timers, by loading them',
+    run: async () => [
+      running ? ok('the gateway has loaded and attached the programs') : (await trial()).load,
+    ],
+  },
+  {
+    id: 'K-XDP',
+    words: 'native XDP, by attaching it to a cable of our own',
+    run: async () => [running ? ok('the gateway has attached') : (await trial()).native],
+  },
+  { id: 'H-HUGE', words: 'transparent huge pages', run: hugePages },
 ];

@@ -3,13 +3,14 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { messageOf, TidegateError } from '../base/errors.js';
 import { formatBytes } from '../base/units.js';
+import { loadBpfAddon } from '../capture/bpf.js';
 import { listDaemons, runDirectory } from '../config/runtime-file.js';
 import type { GatewayConfig } from '../config/schema.js';
 import { FingerprintEncoder } from '../fingerprint/index.js';
 import { PriceBook } from '../pricing/index.js';
 import { DirectoryLock } from '../store/directory-lock.js';
 import { StoreClient } from '../store/index.js';
-import { blocker, type Check, info, ok, unknown, warning } from './finding.js';
+import { blocker, type Check, info, ok, warning } from './finding.js';
 import { outputOf } from './try.js';
 
 const remedyOf = (error: unknown, otherwise: string): string =>
@@ -26,6 +27,9 @@ function firstMissing(directory: string): string | undefined {
   return firstMissing(dirname(directory)) ?? directory;
 }
 
+/** tmpfs and ramfs of linux/magic.h. */
+const MEMORY_FILE_SYSTEMS = new Set([0x01021994, 0x858458f6]);
+
 const disk = (config: GatewayConfig) => async () => {
   const { store, dataDirectory } = config;
   const at = existing(dataDirectory);
@@ -33,6 +37,8 @@ const disk = (config: GatewayConfig) => async () => {
   const free = stats.bavail * stats.bsize;
   const history = store.url === undefined ? store.retention.flows + store.retention.fingerprints : 0;
   const wanted = history + store.spoolLimit;
+  if (MEMORY_FILE_SYSTEMS.has(stats.type))
+    return [warning(`${at} is in memory: history ends with the host`, 'set dataDirectory to a disk')];
   const words = `${formatBytes(free)} free at ${at}, up to ${formatBytes(wanted)} wanted (store.retention and store.spoolLimit)`;
   return free >= wanted
     ? [ok(words)]
@@ -120,18 +126,19 @@ const prices = (config: GatewayConfig) => async () => {
 };
 
 const clock = async () => {
-  const said = (await outputOf('timedatectl', 'show', '--property=NTPSynchronized', '--value'))?.trim();
-  if (said === 'yes') return [ok('the clock is synchronised')];
-  if (said === 'no')
-    return [
-      warning(
-        'the clock is not synchronised: samples at the edges of a billing month may be wrong',
-        'timedatectl set-ntp true',
-      ),
-    ];
+  const { synchronised, maximumErrorSeconds } = loadBpfAddon().clockState();
+  const far = `at most ${maximumErrorSeconds.toPrecision(2)} s off`;
+  if (synchronised) return [ok(`the clock is kept, ${far}`)];
+  // In a virtual machine the host may keep it without telling the kernel.
   const chrony = await outputOf('chronyc', '-c', 'tracking');
-  if (chrony !== undefined) return [ok('chrony keeps the clock')];
-  return [unknown('nothing here says whether the clock is synchronised', 'run chrony or systemd-timesyncd')];
+  return chrony === undefined
+    ? [
+        warning(
+          'nobody tells the kernel that the clock is synchronised: samples at the edges of a billing month may be wrong',
+          'run chrony, systemd-timesyncd or phc2sys',
+        ),
+      ]
+    : [ok('chrony keeps the clock')];
 };
 
 /** What else a gateway needs: room, its directories, engine, model, prices, time. */

@@ -1,6 +1,7 @@
 import type { Component } from '../base/component.js';
 import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
+import { type Observe, timed } from '../base/observe.js';
 import type {
   CalendarRule,
   Forecast,
@@ -56,6 +57,15 @@ export interface CycleDependencies {
   readonly gateway: string;
   readonly logger: Logger;
   readonly settings: CycleSettings;
+  readonly observe?: Observe;
+}
+
+/** What the newest forecast of a series says of itself. */
+export interface ForecastQuality {
+  readonly workloadId: number;
+  readonly signal: Signal;
+  readonly relativeToSeasonalNaive: number | null;
+  readonly coverage: Forecast['coverage'];
 }
 
 /** Steps that tell what a workload does now. */
@@ -79,6 +89,7 @@ export class PlanningCycle implements Component {
   #stopped = false;
   #forecasts = 0;
   #plan: Plan | undefined;
+  #quality: readonly ForecastQuality[] = [];
   readonly #records: TrackRecords;
 
   constructor(dependencies: CycleDependencies) {
@@ -86,9 +97,13 @@ export class PlanningCycle implements Component {
     this.#records = new TrackRecords(dependencies.client, dependencies.gateway);
   }
 
-  /** Forecasts made so far and the newest plan. */
-  get state(): { readonly forecasts: number; readonly plan: Plan | undefined } {
-    return { forecasts: this.#forecasts, plan: this.#plan };
+  /** Forecasts made so far, how good the newest ones are, and the newest plan. */
+  get state(): {
+    readonly forecasts: number;
+    readonly quality: readonly ForecastQuality[];
+    readonly plan: Plan | undefined;
+  } {
+    return { forecasts: this.#forecasts, quality: this.#quality, plan: this.#plan };
   }
 
   /** From the next run on these settings are used. */
@@ -133,7 +148,8 @@ export class PlanningCycle implements Component {
   }
 
   async #cycle(nowMs: number): Promise<void> {
-    const { client, gateway, settings, forecasts: pool, logger } = this.#dependencies;
+    const { client, gateway, settings, forecasts: pool, logger, observe } = this.#dependencies;
+    const started = performance.now();
     const { stepMs } = settings;
     const toMs = Math.floor((nowMs - settings.lagMs) / stepMs) * stepMs;
     const fromMs = toMs - Math.ceil(settings.historyMs / stepMs) * stepMs;
@@ -160,8 +176,10 @@ export class PlanningCycle implements Component {
     const made = [...traffic, ...this.#resources(history, traffic)];
     await insertForecasts(client, gateway, made);
     this.#forecasts += made.length;
+    this.#quality = qualityOf(gateway, history, traffic);
+    observe?.('forecast_duration_seconds', (performance.now() - started) / 1000);
 
-    const plan = await this.#makePlan(history, made, nowMs);
+    const plan = await timed(observe, 'plan_duration_seconds', () => this.#makePlan(history, made, nowMs));
     if (plan === undefined) return;
     this.#plan = plan;
     await insertPlan(client, plan);
@@ -267,6 +285,18 @@ export class PlanningCycle implements Component {
     const catchUpOrigins = Math.max(2, Math.floor(CATCH_UP_ORIGINS / Math.max(1, requests.length)));
     return requests.map((request) => ({ ...request, record: recordOf(request.seriesId), catchUpOrigins }));
   }
+}
+
+function qualityOf(gateway: string, history: CycleHistory, traffic: readonly Forecast[]): ForecastQuality[] {
+  const find = finder(gateway, traffic);
+  return history.workloads.flatMap(({ workloadId }) =>
+    (['bandwidthOutBps', 'bandwidthInBps'] as const).flatMap((signal) => {
+      const found = find(workloadId, signal);
+      if (found === undefined) return [];
+      const { relativeToSeasonalNaive, coverage } = found;
+      return [{ workloadId, signal, relativeToSeasonalNaive, coverage }];
+    }),
+  );
 }
 
 /** Looks up usable forecasts by workload and signal. */

@@ -1,6 +1,7 @@
 import { workerData } from 'node:worker_threads';
 import { type EndpointSummary, FingerprintEncoder, groupByEndpoint } from '../fingerprint/index.js';
 import { FlowBatch } from '../flow/batch.js';
+import { END_REASONS } from '../flow/end-reasons.js';
 import { type BlockOptions, encodeFlowBlock } from '../store/native-block.js';
 
 /** What every thread of the pool is started with. */
@@ -52,8 +53,14 @@ export async function fingerprint(task: FingerprintTask): Promise<FingerprintRes
   return { modelId: task.model.id, ...groupByEndpoint(batch) };
 }
 
+export interface BlockResult {
+  readonly block: Uint8Array;
+  /** Records by flowEndReason, the index. */
+  readonly endReasons: Uint32Array;
+}
+
 /** Writes the workload of each row's endpoint into the batch and encodes it as one ClickHouse Native block. */
-export function block(task: BlockTask): Uint8Array {
+export function block(task: BlockTask): BlockResult {
   const batch = new FlowBatch(task.buffer);
   const { endpointOfRow, workloadIds, scores } = task;
   if (endpointOfRow && workloadIds && scores) {
@@ -65,5 +72,8 @@ export function block(task: BlockTask): Uint8Array {
       workloadScore[row] = scores[endpoint]!;
     }
   }
-  return encodeFlowBlock(batch, settings.block);
+  const endReasons = new Uint32Array(END_REASONS.length);
+  const reasons = batch.column('flowEndReason', 'u8');
+  for (let row = 0; row < batch.rows; row += 1) endReasons[reasons[row]!]! += 1;
+  return { block: encodeFlowBlock(batch, settings.block), endReasons };
 }

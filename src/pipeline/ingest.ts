@@ -2,11 +2,13 @@ import type { Piscina } from 'piscina';
 import type { Component } from '../base/component.js';
 import { defineErrors, messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
+import { type Observe, timed } from '../base/observe.js';
 import type { FlowSource, LossCount } from '../capture/source.js';
 import type { Assignment, EndpointSummary } from '../fingerprint/index.js';
 import type { FlowBatch } from '../flow/batch.js';
+import { END_REASONS } from '../flow/end-reasons.js';
 import type { FlowFrame } from '../store/index.js';
-import type { BlockTask, FingerprintResult, FingerprintTask } from './ingest-worker.js';
+import type { BlockResult, BlockTask, FingerprintResult, FingerprintTask } from './ingest-worker.js';
 
 const fail = defineErrors({
   TG_PIPELINE_DRAIN: {
@@ -30,6 +32,7 @@ export interface IngestDependencies {
   /** Told of each batch once workloads and fingerprints are in it; must be done with it when it returns. */
   readonly onAnnotated?: (batch: FlowBatch) => void;
   readonly logger: Logger;
+  readonly observe?: Observe;
   readonly concurrency?: number;
   readonly now?: () => number;
 }
@@ -39,6 +42,8 @@ export interface IngestCounters {
   readonly writtenPackets: number;
   readonly writtenRecords: number;
   readonly waitingBatches: number;
+  /** Of the records that reached the spool, by index of END_REASONS. */
+  readonly byEndReason: readonly number[];
   readonly lost: readonly LossCount[];
 }
 
@@ -55,6 +60,7 @@ export class Ingest implements Component {
   #running = 0;
   #writtenPackets = 0;
   #writtenRecords = 0;
+  readonly #byEndReason = new Array<number>(END_REASONS.length).fill(0);
   #lostPackets = 0;
   #lostOctets = 0;
 
@@ -65,6 +71,7 @@ export class Ingest implements Component {
   async start(): Promise<void> {
     this.#dependencies.source.onBatch = (batch) => {
       this.#queue.push(batch);
+      this.#dependencies.observe?.('batch_rows', batch.rows);
       this.#pump();
     };
   }
@@ -98,6 +105,7 @@ export class Ingest implements Component {
     return {
       writtenPackets: this.#writtenPackets,
       writtenRecords: this.#writtenRecords,
+      byEndReason: [...this.#byEndReason],
       waitingBatches: this.#queue.length + this.#running,
       lost:
         this.#lostPackets === 0
@@ -142,7 +150,9 @@ export class Ingest implements Component {
     const nowMs = (this.#dependencies.now ?? Date.now)();
     let assignment: Pick<BlockTask, 'endpointOfRow' | 'workloadIds' | 'scores'> = {};
     try {
-      const found = await this.#fingerprint(batch);
+      const found = await timed(this.#dependencies.observe, 'infer_duration_seconds', () =>
+        this.#fingerprint(batch),
+      );
       const assigned = registry.observe(found.endpoints, nowMs);
       assignment = {
         endpointOfRow: found.endpointOfRow,
@@ -155,7 +165,7 @@ export class Ingest implements Component {
         'a batch is stored without fingerprints',
       );
     }
-    const block = await this.#run<Uint8Array>('block', {
+    const { block, endReasons } = await this.#run<BlockResult>('block', {
       buffer: batch.buffer,
       ...assignment,
     } satisfies BlockTask);
@@ -168,6 +178,7 @@ export class Ingest implements Component {
       octets: batch.octets,
       id: batch.id,
     });
+    for (const [reason, records] of endReasons.entries()) this.#byEndReason[reason]! += records;
     this.#writtenPackets += batch.packets;
     this.#writtenRecords += batch.rows;
   }

@@ -17,8 +17,9 @@ import {
   type Verification,
 } from '../actuate/index.js';
 import type { Component } from '../base/component.js';
-import { defineErrors, messageOf } from '../base/errors.js';
+import { defineErrors, messageOf, TidegateError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
+import { type Observe, timed } from '../base/observe.js';
 import type { SteeringDatapath } from '../capture/steering.js';
 import type { Plan } from '../plan/index.js';
 import type { StoreClient } from '../store/index.js';
@@ -56,7 +57,15 @@ export interface PlanOperationsOptions {
   /** The XDP program's steering, once it runs. */
   readonly steering?: () => SteeringDatapath | undefined;
   readonly logger: Logger;
+  readonly observe?: Observe;
   readonly now?: () => number;
+}
+
+/** Steps of one actuator that came to one end, since the start; a plan that fails as a whole is `plan`. */
+export interface ActuationCount {
+  readonly actuator: string;
+  readonly result: 'applied' | 'refused' | 'failed' | 'rolled-back';
+  readonly count: number;
 }
 
 /** What is being done to the world, for whoever asks. */
@@ -103,6 +112,7 @@ export class PlanOperations implements Component {
   #lastProblem: string | null = null;
   #timer: NodeJS.Timeout | undefined;
   #busy: Promise<unknown> = Promise.resolve();
+  readonly #counts = new Map<string, ActuationCount>();
 
   /** @throws TG_ACTUATE_CONFIG */
   constructor(options: PlanOperationsOptions) {
@@ -162,6 +172,16 @@ export class PlanOperations implements Component {
     };
   }
 
+  get counts(): readonly ActuationCount[] {
+    return [...this.#counts.values()];
+  }
+
+  #count(actuator: string, result: ActuationCount['result'], by: number): void {
+    const key = `${actuator} ${result}`;
+    const count = (this.#counts.get(key)?.count ?? 0) + by;
+    this.#counts.set(key, { actuator, result, count });
+  }
+
   get #dry(): boolean {
     return this.#options.config.actuators.every((name) => name === 'dry-run');
   }
@@ -215,7 +235,9 @@ export class PlanOperations implements Component {
   /** Undoes the last plan and follows none; its id, or `undefined` when nothing was applied. */
   async rollback(reason: string): Promise<string | undefined> {
     this.#following = undefined;
-    return this.#alone(() => this.#applier.rollback(reason));
+    const undone = await this.#alone(() => this.#applier.rollback(reason));
+    if (undone !== undefined) this.#count('plan', 'rolled-back', 1);
+    return undone;
   }
 
   async verify(): Promise<readonly Verification[]> {
@@ -263,7 +285,14 @@ export class PlanOperations implements Component {
   async #applyNow(plan: ActuationPlan, approved: boolean): Promise<ApplyReport> {
     const nowMs = this.#now();
     const now = planAt(plan, nowMs);
-    const report = await this.#applier.apply(now, approved);
+    const report = await timed(this.#options.observe, 'actuation_duration_seconds', () =>
+      this.#applier.apply(now, approved),
+    ).catch((error: unknown) => {
+      const refused = error instanceof TidegateError && error.code === 'TG_ACTUATE_REFUSED';
+      this.#count('plan', refused ? 'refused' : 'failed', 1);
+      throw error;
+    });
+    for (const { actuator, applied } of report.results) this.#count(actuator, 'applied', applied.length);
     this.#followedMs = nowMs;
     if (report.results.length > 0) this.#guard?.watch();
     return report;

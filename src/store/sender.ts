@@ -1,5 +1,6 @@
 import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
+import { type Observe, timed } from '../base/observe.js';
 import type { StoreClient } from './client.js';
 import type { Shipment, Waiting } from './frame-queue.js';
 import type { Ledger } from './ledger.js';
@@ -14,6 +15,7 @@ export interface SenderOptions {
   readonly client: FrameClient;
   readonly ledger: Ledger;
   readonly logger: Logger;
+  readonly observe?: Observe | undefined;
 }
 
 /**
@@ -105,7 +107,9 @@ export class Sender {
     const { spool, client } = this.#options;
     const { table, columns } = frames[0]!.file.header;
     const files = { paths: frames.map(({ file }) => spool.blockPath(file)), packed: frames[0]!.file.packed };
-    return client.insertFiles(table, columns, files, token, { signal });
+    return timed(this.#options.observe, 'store_insert_duration_seconds', () =>
+      client.insertFiles(table, columns, files, token, { signal }),
+    );
   }
 
   /** Both halves of a block that was refused. They have tokens of their own, the same at every attempt. */

@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import type { Component } from '../base/component.js';
 import { TidegateError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
+import type { Observe } from '../base/observe.js';
 import { type StoreAccess, StoreClient } from './client.js';
 import type { StoreConfig } from './config.js';
 import { DirectoryLock } from './directory-lock.js';
@@ -18,6 +19,7 @@ export interface StoreOptions {
   readonly dataDirectory: string;
   readonly gateway: string;
   readonly logger: Logger;
+  readonly observe?: Observe;
 }
 
 /** UNKNOWN_TABLE, UNKNOWN_DATABASE, NO_SUCH_COLUMN_IN_TABLE. */
@@ -79,6 +81,7 @@ export class Store implements Component {
       spoolLimitBytes: config.spoolLimit,
       spoolAgeMs: config.spoolAge,
       logger,
+      observe: options.observe,
     });
   }
 

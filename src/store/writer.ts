@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Component } from '../base/component.js';
 import { messageOf, TidegateError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
+import type { Observe } from '../base/observe.js';
 import { FrameQueue, type Lane, type Shipment, type Waiting } from './frame-queue.js';
 import { Ledger, type WriterCounters } from './ledger.js';
 import { BLOCK_COLUMNS } from './native-block.js';
@@ -28,6 +29,7 @@ export interface WriterOptions {
   /** Frames that have waited longer are given up; tables recognise what is sent twice for as long. */
   readonly spoolAgeMs: number;
   readonly logger: Logger;
+  readonly observe?: Observe | undefined;
 }
 
 /** Left out of new frames while the spool is more than half full: most of a record's octets, none of its counters. */
@@ -89,8 +91,8 @@ export class BatchWriter implements Component {
 
   constructor(options: WriterOptions) {
     this.#options = options;
-    const { spool, client, logger } = options;
-    this.#sender = new Sender({ spool, client, logger, ledger: this.#ledger });
+    const { spool, client, logger, observe } = options;
+    this.#sender = new Sender({ spool, client, logger, observe, ledger: this.#ledger });
     this.#tokenBase = `${options.gateway.replace(/[^\w.-]/g, '_')}:${Date.now().toString(36)}-${process.pid}`;
   }
 

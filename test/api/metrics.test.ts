@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { API_REQUESTS, GatewayMetrics, METRICS } from '../../src/api/metrics.js';
-import { quietStatus } from './support.js';
+import { OBSERVED, Observations, observedName } from '../../src/api/observations.js';
+import type { Observed } from '../../src/base/observe.js';
+import { quietFigures, quietStatus } from './support.js';
 
 const deploy = join(import.meta.dirname, '..', '..', 'deploy', 'prometheus');
 const promtool = (...options: string[]): string =>
@@ -14,12 +16,17 @@ const missing =
     ? undefined
     : 'needs promtool (Debian package prometheus)';
 
-const metrics = new GatewayMetrics(() => ({
-  status: quietStatus(undefined),
-  notReady: {},
-  followingPlan: false,
-  version: '0.0.0',
-}));
+const observations = new Observations();
+const metrics = new GatewayMetrics(
+  () => ({
+    status: quietStatus(undefined),
+    figures: quietFigures(),
+    notReady: {},
+    followingPlan: false,
+    version: '0.0.0',
+  }),
+  observations,
+);
 
 /** Sum of a metric over its labels. */
 const valueIn = (text: string, name: string): number =>
@@ -45,6 +52,25 @@ describe('metrics', () => {
     const gateway = (text: string): string[] =>
       text.split('\n').filter((line) => line.startsWith('tidegate_packets'));
     expect(gateway((await metrics.text()).text)).toEqual(gateway((await metrics.text()).text));
+  });
+
+  test('what rooms measure of themselves is shown, also by an API that started later', async () => {
+    observations.observe('infer_duration_seconds', 0.003);
+    const later = new GatewayMetrics(
+      () => ({
+        status: quietStatus(undefined),
+        figures: quietFigures(),
+        notReady: {},
+        followingPlan: false,
+        version: '0.0.0',
+      }),
+      observations,
+    );
+    for (const shown of [await metrics.text(), await later.text()]) {
+      expect(valueIn(shown.text, 'tidegate_infer_duration_seconds_count')).toBe(1);
+      expect(valueIn(shown.text, 'tidegate_flow_records_total')).toBe(40);
+      expect(valueIn(shown.text, 'tidegate_actuation_total')).toBe(2);
+    }
   });
 
   test.skipIf(missing !== undefined)(
@@ -90,7 +116,11 @@ describe('metrics', () => {
   );
 
   test('alerts and dashboard ask for metrics that exist', () => {
-    const known = new Set([...METRICS.map((m) => m.name), API_REQUESTS, `${API_REQUESTS}_bucket`]);
+    const histograms = [API_REQUESTS, ...(Object.keys(OBSERVED) as Observed[]).map(observedName)];
+    const known = new Set([
+      ...METRICS.map((m) => m.name),
+      ...histograms.flatMap((name) => [name, `${name}_bucket`, `${name}_count`, `${name}_sum`]),
+    ]);
     const asked = [
       readFileSync(join(deploy, 'tidegate-alerts.yaml'), 'utf8').replace(
         /annotations:[\s\S]*?(?=- alert|- name|$)/g,

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { actuateConfig } from '../../src/actuate/index.js';
 import { apiConfig } from '../../src/api/config.js';
-import type { ApiDependencies } from '../../src/api/dependencies.js';
+import type { ApiDependencies, PipelineFigures } from '../../src/api/dependencies.js';
+import { Observations } from '../../src/api/observations.js';
 import { ApiServer } from '../../src/api/server.js';
 import { benchInput } from '../../src/cli/bench/plan-time.js';
 import {
@@ -117,6 +118,15 @@ export const quietStatus = (plan: Plan | undefined, nowMs = Date.now()): Gateway
   warnings: [],
 });
 
+export const quietFigures = (): PipelineFigures => ({
+  ringFill: 0.01,
+  overloadLevel: 0,
+  inferQueue: 0,
+  recordsByEndReason: { idle: 30, active: 10 },
+  forecasts: [],
+  actuations: [{ actuator: 'dry-run', result: 'applied', count: 2 }],
+});
+
 /** A gateway's API over a real store with real fingerprints, workloads, a forecast and plans; only packets are missing. */
 export class ApiFixture {
   readonly directory = mkdtempSync(join(tmpdir(), 'tidegate-api-'));
@@ -165,6 +175,8 @@ export class ApiFixture {
       socket: this.socketPath,
       logger,
       status: () => quietStatus(this.plans.at(-1)),
+      figures: quietFigures,
+      observations: new Observations(),
       notReady: () => ({}),
       links: ['private', 'public-a', 'public-b'].map((linkId, i) => ({
         linkId,

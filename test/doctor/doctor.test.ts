@@ -49,11 +49,16 @@ describe('the doctor', () => {
       expect(status).toBe(0);
       // Ids are a promise to scripts: one may be added, none may go or change.
       expect(findings.map((f) => f.id)).toEqual([
-        'K-BTF', 'K-RT', 'K-JIT', 'C-CAP', 'C-MEM', 'F-BPFFS', 'K-LOAD',
-        'N-DRV', 'N-MTU', 'N-CONF', 'N-RSS', 'N-SYM', 'N-OFF', 'N-IRQ', 'A-TC',
+        'K-BTF', 'K-RT', 'K-JIT', 'C-CAP', 'C-MEM', 'F-BPFFS', 'K-LOAD', 'K-XDP', 'H-HUGE',
+        'N-DRV', 'N-XDP', 'N-MTU', 'N-CONF', 'N-RSS', 'N-SYM', 'N-RULE', 'N-OFF', 'N-IRQ', 'A-TC', 'A-TC',
         'S-DISK', 'S-LOCK', 'S-RUN', 'S-STORE', 'M-ONNX', 'P-BOOK', 'T-CLK',
       ]); // biome-ignore format: by room
       expect(existsSync(join(directory, 'some'))).toBe(false);
+      const words = (id: string): string => findings.find((f) => f.id === id)?.words ?? '';
+      expect(words('K-XDP')).toMatch(/native XDP works/);
+      // The loopback device has no native XDP, and the kernel says so.
+      expect(words('N-XDP')).toMatch(/has no native XDP/);
+      expect(readdirSync('/sys/class/net').filter((name) => name.startsWith('tgdoc'))).toEqual([]);
       expect(readdirSync('/sys/fs/bpf').filter((name) => name.includes('doctor'))).toEqual([]);
     },
   );

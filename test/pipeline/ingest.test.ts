@@ -45,7 +45,7 @@ const failing = (times: { fingerprint: number; block: number }) => ({
       throw new Error('the worker died');
     }
     return name === 'block'
-      ? new Uint8Array(1)
+      ? { block: new Uint8Array(1), endReasons: new Uint32Array(6) }
       : { modelId: 'm', endpoints: [], endpointOfRow: new Uint32Array(1) };
   },
 });
