@@ -229,6 +229,7 @@ export class Gateway implements Component {
       workloads: () => this.#knownWorkloads(),
       reloadModel: () => this.reloadModel(),
       plans: this.#operations,
+      approvalsFile: join(config.dataDirectory, 'approvals.json'),
       planNow: () => this.planNow(),
       doctor: () => examine(config, childLogger(logger, 'doctor'), { running: true }),
       sizeEdges: config.capture.sizeEdges,

@@ -1,3 +1,5 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { z } from 'zod';
 import { apiError } from './errors.js';
 
 export interface Approval {
@@ -5,15 +7,29 @@ export interface Approval {
   readonly atMs: number;
 }
 
-/** Plans that somebody said yes to. Kept in memory: after a restart a plan is looked at again before it is applied. */
-export class Approvals {
-  readonly #given = new Map<string, Approval & { readonly expiresMs: number }>();
+const given = z.array(
+  z.tuple([z.string(), z.object({ by: z.string(), atMs: z.number(), expiresMs: z.number() })]),
+);
 
-  /** @throws TG_API_PLAN_EXPIRED */
+/**
+ * Plans that somebody said yes to, until they expire. With a file they outlive the process; one that cannot be read is
+ * as good as none: its plans are asked for again.
+ */
+export class Approvals {
+  readonly #given: Map<string, Approval & { readonly expiresMs: number }>;
+  readonly #file: string | undefined;
+
+  constructor(file?: string) {
+    this.#file = file;
+    this.#given = new Map(file === undefined ? [] : read(file));
+  }
+
+  /** @throws TG_API_PLAN_EXPIRED; what the file system says, and then nothing is approved */
   give(plan: { readonly id: string; readonly expiresMs: number }, by: string, nowMs: number): Approval {
     if (plan.expiresMs <= nowMs) throw expired(plan);
     for (const [id, approval] of this.#given) if (approval.expiresMs <= nowMs) this.#given.delete(id);
     const approval = { by, atMs: nowMs, expiresMs: plan.expiresMs };
+    this.#write([...this.#given, [plan.id, approval]]);
     this.#given.set(plan.id, approval);
     return approval;
   }
@@ -29,6 +45,21 @@ export class Approvals {
     const found = this.of(plan.id);
     if (found === undefined) throw apiError('TG_API_NOT_APPROVED', { plan: plan.id.slice(0, 12) });
     return found;
+  }
+
+  #write(all: z.infer<typeof given>): void {
+    if (this.#file === undefined) return;
+    const next = `${this.#file}.new`;
+    writeFileSync(next, JSON.stringify(all), { mode: 0o600, flush: true });
+    renameSync(next, this.#file);
+  }
+}
+
+function read(file: string): z.infer<typeof given> {
+  try {
+    return given.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch {
+    return [];
   }
 }
 

@@ -102,6 +102,8 @@ export interface ApiDependencies {
   /** Takes up the gateway's model file again. @throws TG_FINGERPRINT_MODEL_…; then the old model stays */
   readonly reloadModel: () => Promise<ModelInfo>;
   readonly plans: PlanOperations;
+  /** Where approvals outlive the process; absent = they do not. */
+  readonly approvalsFile?: string;
   /** Forecasts and plans now. */
   readonly planNow: () => Promise<void>;
   readonly doctor: () => Promise<readonly DoctorFinding[]>;

@@ -99,7 +99,7 @@ export class ApiServer implements Component {
     return {
       version,
       audit: new Audit(writer, gateway),
-      approvals: new Approvals(),
+      approvals: new Approvals(this.#dependencies.approvalsFile),
       projection: new FingerprintProjection(),
       stages: this.#stages,
       metrics: new GatewayMetrics(

@@ -16,6 +16,8 @@ export interface SenderOptions {
   readonly ledger: Ledger;
   readonly logger: Logger;
   readonly observe?: Observe | undefined;
+  /** Told when ClickHouse has answered an INSERT, before what it took is counted as stored. */
+  readonly answered?: () => void;
 }
 
 /**
@@ -103,13 +105,14 @@ export class Sender {
     }
   }
 
-  #insertFiles(frames: readonly Waiting[], token: string, signal: AbortSignal): Promise<void> {
+  async #insertFiles(frames: readonly Waiting[], token: string, signal: AbortSignal): Promise<void> {
     const { spool, client } = this.#options;
     const { table, columns } = frames[0]!.file.header;
     const files = { paths: frames.map(({ file }) => spool.blockPath(file)), packed: frames[0]!.file.packed };
-    return timed(this.#options.observe, 'store_insert_duration_seconds', () =>
+    await timed(this.#options.observe, 'store_insert_duration_seconds', () =>
       client.insertFiles(table, columns, files, token, { signal }),
     );
+    this.#options.answered?.();
   }
 
   /** Both halves of a block that was refused. They have tokens of their own, the same at every attempt. */

@@ -84,6 +84,8 @@ export class BatchWriter implements Component {
   #hangUp = new AbortController();
   /** Since when ClickHouse takes nothing, of the monotonic clock. */
   #unreachableMs: number | undefined;
+  /** When it took something last, of the same clock. */
+  #answeredMs = Number.NEGATIVE_INFINITY;
   #sequence = 0;
   readonly #tokenBase: string;
   /** Of frames that an earlier process left: it may have died between spooling a batch and giving it back. */
@@ -92,7 +94,11 @@ export class BatchWriter implements Component {
   constructor(options: WriterOptions) {
     this.#options = options;
     const { spool, client, logger, observe } = options;
-    this.#sender = new Sender({ spool, client, logger, observe, ledger: this.#ledger });
+    const answered = (): void => {
+      this.#answeredMs = performance.now();
+      this.#unreachableMs = undefined;
+    };
+    this.#sender = new Sender({ spool, client, logger, observe, answered, ledger: this.#ledger });
     this.#tokenBase = `${options.gateway.replace(/[^\w.-]/g, '_')}:${Date.now().toString(36)}-${process.pid}`;
   }
 
@@ -264,6 +270,7 @@ export class BatchWriter implements Component {
         await this.#sleep(next);
         continue;
       }
+      const triedMs = performance.now();
       let shipment: Shipment = 'frames' in next ? next : { frames: [...next] };
       this.#inFlight.add(shipment);
       try {
@@ -276,7 +283,8 @@ export class BatchWriter implements Component {
         retryMs = FIRST_RETRY_MS;
       } catch (error) {
         this.#putBack(shipment);
-        this.#failed(error, signal);
+        // What one sender began before the other was answered says nothing of now.
+        if (triedMs > this.#answeredMs) this.#failed(error, signal);
         await sleep(retryMs * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => {});
         retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
       } finally {
