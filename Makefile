@@ -126,9 +126,10 @@ lint: $(STAMPS)/npm
 	@node scripts/check-imports.mjs
 	@$(CLANG_FORMAT) --dry-run --Werror $(BPF_SOURCES) $(NATIVE_SOURCES)
 
-# Pages of docs/reference, from the program; a test fails while they are stale.
+# Pages of docs/reference and the console's types, from the program; a test fails while they are stale.
 reference: ts
 	@node scripts/generate-reference.mjs
+	@node scripts/generate-console-types.mjs
 
 fmt: $(STAMPS)/npm
 	@$(BIN)/biome check --write . || true

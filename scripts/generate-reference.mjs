@@ -1,6 +1,7 @@
 // Writes docs/reference/*.md from the program itself: node scripts/generate-reference.mjs [--check]. Needs `make ts`.
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { apiDocument } from './api-document.mjs';
 
 const root = join(import.meta.dirname, '..');
 const dist = (path) => import(join(root, 'dist', path));
@@ -10,16 +11,12 @@ const [
   { configJsonSchema },
   { METRICS, API_REQUESTS },
   { OBSERVED, observedName },
-  { buildApp },
-  { apiConfig },
 ] = await Promise.all([
   dist('cli/table.js'),
   dist('cli/describe.js'),
   dist('config/describe.js'),
   dist('api/metrics.js'),
   dist('api/observations.js'),
-  dist('api/app.js'),
-  dist('api/config.js'),
 ]);
 
 const cell = (text) => String(text).replaceAll('|', '\\|').replaceAll('\n', ' ');
@@ -100,31 +97,7 @@ function configuration() {
 }
 
 async function api() {
-  const none = () => undefined;
-  const app = await buildApp(
-    {
-      config: apiConfig.parse({}),
-      logger: {
-        child: () => ({
-          level: 'silent',
-          info: none,
-          warn: none,
-          error: none,
-          debug: none,
-          fatal: none,
-          trace: none,
-          silent: none,
-          child: none,
-        }),
-      },
-      status: none,
-      plans: {},
-    },
-    { version: '', streams: { open: 0 } },
-    { kind: 'socket' },
-  );
-  await app.ready();
-  const { paths } = app.swagger();
+  const { paths } = await apiDocument();
   const sections = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => {
       const parameters = (operation.parameters ?? []).map((p) => [
@@ -148,7 +121,6 @@ async function api() {
       ].join('\n\n');
     }),
   );
-  await app.close();
   return `${head('API', 'A running gateway describes itself at `/api/openapi.json` (OpenAPI 3.1) and `/api/docs`. Callers of the unix socket may do everything; callers from this host what `api.loopbackRole` says; all others need a bearer token (`tidegate token NAME`). Answers carry in `sql` the statements behind their numbers. Errors are `{code, message, hint}`.')}\n${sections.join('\n\n')}\n`;
 }
 

@@ -1,19 +1,27 @@
 // Makes docs/images/*.png: starts a lab of its own, waits until it has something to show, and looks at the console.
-// Usage: node scripts/screenshots.mjs   (root, after `make build`; needs Debian's chromium)
+// Usage: node scripts/screenshots.mjs [--out DIRECTORY] [--dark]   (root, after `make build`; needs Debian's chromium)
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
 
 const root = join(import.meta.dirname, '..');
 const directory = mkdtempSync(join(tmpdir(), 'tidegate-screenshots-'));
-const images = join(root, 'docs', 'images');
-const PAGES = ['overview', 'flows', 'map', 'plan'];
+const { values: flags } = parseArgs({
+  options: {
+    out: { type: 'string', default: join(root, 'docs', 'images') },
+    dark: { type: 'boolean', default: false },
+  },
+});
+const images = resolve(flags.out);
+const PAGES = ['overview', 'flows', 'workloads', 'map', 'forecast', 'plan', 'cost', 'health'];
 /** Two of the lab's days: the forecast has seen its season. */
 const HISTORY_MS = 130_000;
+const SETTLE_MS = 4000;
 
 const lab = spawn(
   process.execPath,
@@ -48,11 +56,16 @@ try {
   mkdirSync(images, { recursive: true });
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
   const page = await browser.newPage({ viewport: { width: 1280, height: 860 } });
-  for (const name of PAGES) {
-    await page.goto(`${url}/${name === 'overview' ? '' : name}${name === 'flows' ? '?from=5m' : ''}`);
-    await page.getByText('live').waitFor();
-    await sleep(5000);
-    await page.screenshot({ path: join(images, `console-${name}.png`) });
+  for (const scheme of flags.dark ? ['light', 'dark'] : ['light']) {
+    await page.emulateMedia({ colorScheme: scheme });
+    for (const name of PAGES) {
+      await page.goto(`${url}/${name === 'overview' ? '' : name}${name === 'flows' ? '?from=5m' : ''}`);
+      await page.getByText('live').waitFor();
+      await sleep(SETTLE_MS);
+      while ((await page.getByText('Loading…').count()) > 0) await sleep(500);
+      const path = join(images, `console-${name}${scheme === 'dark' ? '-dark' : ''}.png`);
+      await page.screenshot({ path, fullPage: flags.dark });
+    }
   }
   await browser.close();
 } finally {

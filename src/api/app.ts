@@ -33,6 +33,7 @@ import { registerForecasts } from './routes/forecasts.js';
 import { registerHealth } from './routes/health.js';
 import { registerLinks } from './routes/links.js';
 import { registerOverview } from './routes/overview.js';
+import { registerPlanActions } from './routes/plan-actions.js';
 import { registerPlans } from './routes/plans.js';
 import { registerRecognition } from './routes/recognition.js';
 import { registerSql } from './routes/sql.js';
@@ -186,6 +187,7 @@ export async function buildApp(
     registerFingerprints,
     registerForecasts,
     registerPlans,
+    registerPlanActions,
     registerCost,
     registerHealth,
     registerSql,

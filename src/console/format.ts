@@ -30,8 +30,10 @@ export const usd = (amount: number): string => {
   return `${amount < 0 ? '−' : ''}$${size.toFixed(digits)}`;
 };
 
-export const clock = (ms: number): string => new Date(ms).toLocaleTimeString([], { hour12: false });
-export const dateTime = (ms: number): string => new Date(ms).toLocaleString([], { hour12: false });
+/** Swedish writes times as ISO 8601 does: 2026-11-24 17:03:19. */
+const ISO_LOCALE = 'sv-SE';
+export const clock = (ms: number): string => new Date(ms).toLocaleTimeString(ISO_LOCALE);
+export const dateTime = (ms: number): string => new Date(ms).toLocaleString(ISO_LOCALE);
 
 /** `in 42 s`, `3 min ago`. */
 export function relative(ms: number, nowMs: number): string {
@@ -45,6 +47,7 @@ export function relative(ms: number, nowMs: number): string {
         : size < 129_600
           ? `${Math.round(size / 3600)} h`
           : `${Math.round(size / 86_400)} d`;
+  if (size < 2) return 'now';
   return seconds >= 0 ? `in ${words}` : `${words} ago`;
 }
 

@@ -109,9 +109,14 @@ export class Sender {
     const { spool, client } = this.#options;
     const { table, columns } = frames[0]!.file.header;
     const files = { paths: frames.map(({ file }) => spool.blockPath(file)), packed: frames[0]!.file.packed };
-    await timed(this.#options.observe, 'store_insert_duration_seconds', () =>
-      client.insertFiles(table, columns, files, token, { signal }),
-    );
+    try {
+      await timed(this.#options.observe, 'store_insert_duration_seconds', () =>
+        client.insertFiles(table, columns, files, token, { signal }),
+      );
+    } catch (error) {
+      if (isPoison(error)) this.#options.answered?.();
+      throw error;
+    }
     this.#options.answered?.();
   }
 

@@ -279,16 +279,15 @@ export class BatchWriter implements Component {
         this.#inFlight.add(ready);
         shipment = ready;
         await this.#sender.ship(shipment, this.#hangUp.signal);
-        this.#unreachableMs = undefined;
+        this.#inFlight.delete(shipment);
         retryMs = FIRST_RETRY_MS;
       } catch (error) {
+        // Whoever comes to it first takes it up again: while this sender sleeps the other may have it in flight.
         this.#putBack(shipment);
         // What one sender began before the other was answered says nothing of now.
         if (triedMs > this.#answeredMs) this.#failed(error, signal);
         await sleep(retryMs * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => {});
         retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
-      } finally {
-        this.#inFlight.delete(shipment);
       }
     }
   }

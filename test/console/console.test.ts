@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { type Browser, chromium, type Page } from 'playwright-core';
@@ -171,6 +173,61 @@ describe.skipIf(skip !== undefined)(
         await open('/health');
         for (const action of ['approve', 'apply', 'rollback'])
           await page.getByText(`${action} of plan`).first().waitFor();
+        quiet();
+      },
+      PATIENCE_MS,
+    );
+
+    test(
+      'the tutorial: every command after `make run` works as it stands, up to a plan that is applied and undone',
+      async () => {
+        const root = join(import.meta.dirname, '..', '..');
+        const text = readFileSync(join(root, 'docs', 'tutorial.md'), 'utf8');
+        const blocks = [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, code]) => code!);
+        expect(blocks.shift()).toBe('make run\n');
+        await lab.until<{ forecasts: unknown[] }>('/api/forecasts', ({ forecasts }) => forecasts.length > 0);
+        const states: (string | null)[] = [];
+        for (const block of blocks) {
+          const code = block
+            .replaceAll('npx tidegate', `node ${join(root, 'dist', 'cli', 'main.js')}`)
+            .replaceAll('http://127.0.0.1:7180', lab.url);
+          const run = spawnSync('bash', ['-euo', 'pipefail', '-c', code], {
+            encoding: 'utf8',
+            env: { ...process.env, ...lab.environment },
+          });
+          expect([run.status, run.stdout.trim() === ''], `${block}\n${run.stdout}${run.stderr}`).toEqual([
+            0,
+            false,
+          ]);
+          // What curl prints is an answer, not a refusal.
+          expect(run.stdout).not.toMatch(/"code":"TG_/);
+          const plans = await (await fetch(`${lab.url}/api/plans`)).json();
+          states.push((plans as { actuation: { followingPlanId: string | null } }).actuation.followingPlanId);
+        }
+        expect(states.map((id) => id !== null)).toEqual(
+          blocks.map((code) => /\/apply|actuations/.test(code)),
+        );
+      },
+      PATIENCE_MS,
+    );
+
+    test(
+      'every page can be read and worked by everybody, in light and dark (axe-core)',
+      async () => {
+        const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+        for (const path of ['', 'flows', 'workloads', 'map', 'forecast', 'plan', 'cost', 'health']) {
+          await open(`/${path}`);
+          await page.locator('main .card').first().waitFor();
+          await expect.poll(() => page.getByText('Loading…').count(), { timeout: 60_000 }).toBe(0);
+          await page.evaluate(axe);
+          for (const theme of ['light', 'dark']) {
+            await page.evaluate(`document.documentElement.dataset.theme = '${theme}'`);
+            const found = await page.evaluate<string[]>(
+              `axe.run().then(({ violations }) => violations.flatMap((v) => v.nodes.map((n) => v.id + ': ' + n.html.slice(0, 160) + ' ' + (n.any[0] ?? n.all[0] ?? n.none[0])?.message)))`,
+            );
+            expect(found, `/${path}, ${theme}`).toEqual([]);
+          }
+        }
         quiet();
       },
       PATIENCE_MS,

@@ -59,6 +59,11 @@ export class RunningLab {
     throw new Error(`the lab did not come up: ${this.#stderr}`);
   }
 
+  /** Where commands of this user find the lab. */
+  get environment(): Readonly<Record<string, string>> {
+    return { TIDEGATE_RUN_DIRECTORY: join(this.#directory, 'run') };
+  }
+
   /** Asks the API until the answer is as wanted. */
   async until<T>(path: string, wanted: (answer: T) => boolean, forMs = 180_000): Promise<T> {
     let last: unknown;

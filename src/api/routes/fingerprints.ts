@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { ApiApp } from '../app.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { Evidence } from '../evidence.js';
+import { newSince } from '../newness.js';
 import { project } from '../projection.js';
 import { sqlBehind, timeRange, wholeNumber } from '../schemas.js';
 import type { Services } from '../services.js';
@@ -53,7 +54,9 @@ export function registerFingerprints(app: ApiApp, dependencies: ApiDependencies,
                 name: z.string(),
                 x: z.number(),
                 y: z.number(),
-                isNew: z.boolean().describe('first seen within the range'),
+                isNew: z
+                  .boolean()
+                  .describe('first seen within the range, and later than those that the gateway met first'),
                 sizeDrift: z.number(),
               }),
             ),
@@ -83,6 +86,7 @@ export function registerFingerprints(app: ApiApp, dependencies: ApiDependencies,
         Date.now(),
       );
       if (basis === undefined) return { basis: null, points: [], workloads: [], sql: evidence.statements };
+      const newMs = newSince(workloads, Math.min(from, until));
       return {
         basis: { id: basis.id, explained: [...basis.explained] },
         points: rows.map(({ fingerprint, ...row }) => {
@@ -96,7 +100,7 @@ export function registerFingerprints(app: ApiApp, dependencies: ApiDependencies,
             name: w.name,
             x,
             y,
-            isNew: w.firstSeenMs >= Math.min(from, until),
+            isNew: w.firstSeenMs >= newMs,
             sizeDrift: w.sizeDrift,
           };
         }),

@@ -4,6 +4,7 @@ import type { ApiApp } from '../app.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { apiError } from '../errors.js';
 import { Evidence } from '../evidence.js';
+import { newSince } from '../newness.js';
 import { plainText, sqlBehind, timeRange, workloadNumber } from '../schemas.js';
 import type { Services } from '../services.js';
 import { joined, readBehaviour, readEvents, type WorkloadBehaviour } from '../workload-query.js';
@@ -22,7 +23,7 @@ const card = z.object({
   reversePackets: z.number(),
   firstSeenMs: z.number(),
   lastSeenMs: z.number(),
-  isNew: z.boolean().describe('first seen within the range'),
+  isNew: z.boolean().describe('first seen within the range, and later than those that the gateway met first'),
   rateBps: z.number().describe('both directions, the last seconds'),
   confidence: z.number().nullable().describe('mean similarity of its flows to it, −1..1; null without flows'),
   reconstructionError: z.number().describe('how strange its flows are to the model'),
@@ -70,9 +71,10 @@ export function registerWorkloads(app: ApiApp, dependencies: ApiDependencies, se
       const evidence = new Evidence(dependencies.reader());
       const behaviour = await readBehaviour(evidence, dependencies.gateway, request.query);
       const known = dependencies.workloads();
-      const workloads = known
-        .workloads()
-        .map((w) => cardOf(w, behaviour, (id) => known.resolve(id), dependencies, request.query.from))
+      const all = known.workloads();
+      const newMs = newSince(all, request.query.from);
+      const workloads = all
+        .map((w) => cardOf(w, behaviour, (id) => known.resolve(id), dependencies, newMs))
         .sort(
           (a, b) => b.rateBps - a.rateBps || b.recent.flows - a.recent.flows || a.workloadId - b.workloadId,
         );
@@ -107,7 +109,13 @@ export function registerWorkloads(app: ApiApp, dependencies: ApiDependencies, se
       const behaviour = await readBehaviour(evidence, dependencies.gateway, request.query);
       const events = await readEvents(evidence, dependencies.gateway, workload.workloadId);
       return {
-        workload: cardOf(workload, behaviour, (id) => known.resolve(id), dependencies, request.query.from),
+        workload: cardOf(
+          workload,
+          behaviour,
+          (id) => known.resolve(id),
+          dependencies,
+          newSince(known.workloads(), request.query.from),
+        ),
         endpoints: known.endpointsOf(workload.workloadId).slice(0, 500),
         nearest: known
           .nearest(workload.fingerprint, 6)
@@ -232,7 +240,7 @@ function cardOf(
   all: readonly WorkloadBehaviour[],
   resolve: (workloadId: number) => number,
   dependencies: ApiDependencies,
-  sinceMs: number,
+  newMs: number,
 ): z.output<typeof card> {
   // Records keep the number that they were stored with; a merge gives it another meaning.
   const own = joined(all.filter((part) => resolve(part.workloadId) === w.workloadId));
@@ -252,7 +260,7 @@ function cardOf(
     reversePackets: w.reversePackets,
     firstSeenMs: w.firstSeenMs,
     lastSeenMs: w.lastSeenMs,
-    isNew: w.firstSeenMs >= sinceMs,
+    isNew: w.firstSeenMs >= newMs,
     rateBps: rate?.rateBps ?? 0,
     confidence: own?.confidence ?? null,
     reconstructionError: w.reconstructionError,

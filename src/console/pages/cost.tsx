@@ -1,8 +1,9 @@
-import { octets, rate, short, usd } from '../format.js';
+import { count, octets, rate, short, usd } from '../format.js';
 import { query, setQuery } from '../router.js';
 import type { Ledger, Month, MonthLink } from '../types.js';
 import { Card, Figure, Waiting } from '../ui/card.js';
 import { Chart, type ChartSeries } from '../ui/chart.js';
+import { Head } from '../ui/head.js';
 import { colourOf, QUIET } from '../ui/palette.js';
 import { useData } from '../use-data.js';
 
@@ -23,7 +24,7 @@ export function CostPage() {
         {ledger.data && ledger.data.days.length > 0 && <Days ledger={ledger.data} />}
       </Card>
       <Card
-        title="The bill so far"
+        title={`The bill of ${month.data?.month ?? 'the month'}`}
         sql={month.data?.sql ?? []}
         wide
         actions={
@@ -39,6 +40,10 @@ export function CostPage() {
       >
         <Waiting of={month} />
         {month.data && <Bill month={month.data} />}
+        <p class="muted">
+          Ports are billed for the whole month, whatever they carry; the ledger above takes a day’s part for
+          each day with traffic.
+        </p>
       </Card>
       {month.data?.links.map((link) => (
         <Card
@@ -57,26 +62,18 @@ export function CostPage() {
 function Days({ ledger }: { readonly ledger: Ledger }) {
   const titles = [
     'day',
-    'actual',
-    'doing nothing',
-    'perfect',
-    'regret',
-    'saved',
-    'minutes without room',
-    'GB',
+    '#actual',
+    '#doing nothing',
+    '#perfect',
+    '#regret',
+    '#saved',
+    '#minutes without room',
+    '#GB',
   ];
   return (
     <div class="scroll">
       <table class="numbers">
-        <thead>
-          <tr>
-            {titles.map((title) => (
-              <th key={title} scope="col">
-                {title}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <Head titles={titles} />
         <tbody>
           {ledger.days.map((day) => (
             <tr key={day.day}>
@@ -100,15 +97,7 @@ function Bill({ month }: { readonly month: Month }) {
   return (
     <div class="scroll">
       <table class="numbers">
-        <thead>
-          <tr>
-            {['link', 'item', 'quantity', 'unit price', 'amount', 'why'].map((title) => (
-              <th key={title} scope="col">
-                {title}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <Head titles={['link', 'item', '#quantity', '#unit price', '#amount', 'why']} />
         <tbody>
           {month.lines.map((line) => (
             <tr key={`${line.linkId} ${line.item} ${line.words}`}>
@@ -142,6 +131,7 @@ function Bill({ month }: { readonly month: Month }) {
 /** The month's samples from the highest down, as a carrier sorts them, with the lines that the bill depends on. */
 function Samples({ link }: { readonly link: MonthLink }) {
   const length = Math.max(link.outBps.length, link.inBps.length);
+  const silent = link.elapsedSamples - length;
   const flat = (value: number): number[] => new Array<number>(length).fill(value);
   const laid = (values: readonly number[]): number[] => Array.from({ length }, (_, i) => values[i] ?? 0);
   const { burstable } = link;
@@ -173,14 +163,21 @@ function Samples({ link }: { readonly link: MonthLink }) {
       {length === 0 ? (
         <p class="muted">No sample with traffic yet.</p>
       ) : (
-        <Chart
-          plain
-          label={`${length} samples of ${link.linkId}, the highest first`}
-          xs={Array.from({ length }, (_, i) => i + 1)}
-          show={rate}
-          height={180}
-          series={series}
-        />
+        <>
+          <Chart
+            plain
+            stepped
+            label={`${length} samples of ${link.linkId}, the highest first`}
+            xs={Array.from({ length }, (_, i) => i + 1)}
+            show={rate}
+            height={180}
+            series={series}
+          />
+          <p class="muted">
+            Samples with traffic, the highest first; {count(silent)} more so far had none.{' '}
+            {count(link.elapsedSamples * 0.05)} samples may lie above the 95 % line.
+          </p>
+        </>
       )}
     </>
   );

@@ -3,6 +3,7 @@ import { query, setQuery } from '../router.js';
 import type { FlowGroup, Flows, SankeyAnswer } from '../types.js';
 import { Card, Waiting } from '../ui/card.js';
 import { Chart } from '../ui/chart.js';
+import { Head } from '../ui/head.js';
 import { colourOf, colourOfKey, QUIET } from '../ui/palette.js';
 import { Sankey } from '../ui/sankey.js';
 import { useData } from '../use-data.js';
@@ -38,7 +39,7 @@ export function FlowsPage() {
   return (
     <div class="grid">
       <Card title="Filter" wide>
-        <form class="row start" onSubmit={(event) => event.preventDefault()}>
+        <form class="filters" onSubmit={(event) => event.preventDefault()}>
           <Choice name="from" title="Last" values={RANGES} now={query.value.get('from') ?? '15m'} />
           <Choice name="by" title="By" values={DIMENSIONS} now={by} />
           <Choice
@@ -138,6 +139,7 @@ function Stacked({ flows }: { readonly flows: Flows }) {
           label: part.label,
           colour: part.colour,
           values: sums[i] ?? [],
+          own: part.bps,
           fill: i === 0 ? ('zero' as const) : parts.length - i,
         }))
         .reverse()}
@@ -153,16 +155,7 @@ function Top({ flows, by }: { readonly flows: Flows; readonly by: string }) {
         <caption class="muted">
           From <code>{flows.table}</code>, steps of {flows.stepMs / 1000} s
         </caption>
-        <thead>
-          <tr>
-            <th scope="col">{by}</th>
-            {['average', 'maximum', '95 %', 'octets', 'packets', 'flows'].map((title) => (
-              <th key={title} scope="col" class="number">
-                {title}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <Head titles={[by, '#average', '#maximum', '#95 %', '#octets', '#packets', '#flows']} />
         <tbody>
           {rows.map((group, i) => (
             <tr key={group.label}>
@@ -171,7 +164,7 @@ function Top({ flows, by }: { readonly flows: Flows; readonly by: string }) {
                   <span class="swatch" style={{ background: groupColour(group, i) }} />
                 )}
                 {group.key[by] !== undefined && FILTERS.some((name) => name === by) ? (
-                  <button type="button" class="quiet" onClick={() => setQuery({ [by]: group.key[by] ?? '' })}>
+                  <button type="button" class="link" onClick={() => setQuery({ [by]: group.key[by] ?? '' })}>
                     {group.label}
                   </button>
                 ) : (

@@ -1,8 +1,9 @@
-import { count, ofSignal, percent, relative, short } from '../format.js';
+import { count, ofSignal, percent, relative } from '../format.js';
 import { query, setQuery } from '../router.js';
 import type { ForecastSeries, Forecasts, Judged } from '../types.js';
 import { Card, Figure, Waiting } from '../ui/card.js';
 import { Chart, type ChartSeries } from '../ui/chart.js';
+import { Head } from '../ui/head.js';
 import { colourOf, QUIET } from '../ui/palette.js';
 import { Spark } from '../ui/spark.js';
 import { useData } from '../use-data.js';
@@ -76,7 +77,7 @@ function One({ series: s }: { readonly series: ForecastSeries }) {
       <Card title={`${s.of.name}: ${SIGNALS[s.signal] ?? s.signal}`} sql={s.sql} wide>
         {s.status === 'refused' ? <p class="warn">Refused: {s.refusal}</p> : <Paths series={s} show={show} />}
       </Card>
-      <Card title="How good" sql={s.sql}>
+      <Card title="How good" sql={s.sql} wide>
         <div class="figures">
           <Figure name="Status" value={s.status} note={`${count(s.historySteps)} steps of history`} />
           <Figure
@@ -93,37 +94,31 @@ function One({ series: s }: { readonly series: ForecastSeries }) {
         {s.accuracy.length === 0 ? (
           <p class="muted">None yet: a forecast is judged when its horizon is over.</p>
         ) : (
-          <table class="numbers">
-            <thead>
-              <tr>
-                {['day', 'model', 'forecasts', 'mean error', 'of the mean', 'bias'].map((title) => (
-                  <th key={title} scope="col">
-                    {title}
-                  </th>
+          <div class="scroll">
+            <table class="numbers">
+              <Head titles={['day', 'model', '#forecasts', '#mean error', '#of the mean', '#bias']} />
+              <tbody>
+                {s.accuracy.map((row) => (
+                  <tr key={`${row.day} ${row.model}`}>
+                    <td>{row.day}</td>
+                    <td>{row.model}</td>
+                    <td class="number">{count(row.forecasts)}</td>
+                    <td class="number">{show(row.meanAbsoluteError)}</td>
+                    <td class="number">{percent(row.relativeError)}</td>
+                    <td class="number">{show(row.bias)}</td>
+                  </tr>
                 ))}
-              </tr>
-            </thead>
-            <tbody>
-              {s.accuracy.map((row) => (
-                <tr key={`${row.day} ${row.model}`}>
-                  <td>{row.day}</td>
-                  <td>{row.model}</td>
-                  <td class="number">{count(row.forecasts)}</td>
-                  <td class="number">{show(row.meanAbsoluteError)}</td>
-                  <td class="number">{percent(row.relativeError)}</td>
-                  <td class="number">{show(row.bias)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
+              </tbody>
+            </table>
+          </div>
         )}
       </Card>
-      <Card title="Who says so">
-        <ul>
+      <Card title="Who says so" wide>
+        <ul class="columns">
           {s.mix.map((entry) => (
             <li key={entry.model} class={entry.weight > 0 ? '' : 'muted'}>
               {entry.model} {entry.weight > 0 ? percent(entry.weight) : 'not chosen'}
-              {entry.error !== null && `, held-back error ${short(entry.error)}`}
+              {entry.error !== null && `, off by ${show(entry.error)} on average`}
             </li>
           ))}
         </ul>
@@ -190,15 +185,7 @@ function Table({ forecasts }: { readonly forecasts: readonly Judged[] }) {
   return (
     <div class="scroll">
       <table class="numbers">
-        <thead>
-          <tr>
-            {['of', 'ahead', 'up to', 'status', 'by naive', 'P90', 'P99', 'made'].map((title) => (
-              <th key={title} scope="col">
-                {title}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <Head titles={['of', 'ahead', '#up to', 'status', '#by naive', '#P90', '#P99', 'made']} />
         <tbody>
           {forecasts.map((f) => (
             <tr key={f.seriesId}>

@@ -2,6 +2,7 @@ import { count, octets, relative, short } from '../format.js';
 import { stages as liveStages, status } from '../live.js';
 import type { Audit, Doctor, Health } from '../types.js';
 import { Card, Figure, Waiting } from '../ui/card.js';
+import { Head } from '../ui/head.js';
 import { useData } from '../use-data.js';
 
 const TONE: Readonly<Record<string, string>> = {
@@ -11,6 +12,12 @@ const TONE: Readonly<Record<string, string>> = {
   blocker: 'bad',
   unknown: 'muted',
 };
+
+const GRAVITY = ['blocker', 'warning', 'unknown', 'info', 'ok'];
+
+/** What needs somebody first. */
+const sorted = (findings: Doctor['findings']): Doctor['findings'] =>
+  [...findings].sort((a, b) => GRAVITY.indexOf(a.result) - GRAVITY.indexOf(b.result));
 
 /** How the gateway itself is: where every packet is, what the checks say, who changed what. */
 export function HealthPage() {
@@ -37,15 +44,7 @@ export function HealthPage() {
           </div>
         )}
         <table class="numbers">
-          <thead>
-            <tr>
-              {['stage', 'what it is', 'packets/s', 'passed', 'in it', 'lost'].map((title) => (
-                <th key={title} scope="col">
-                  {title}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <Head titles={['stage', 'what it is', '#packets/s', '#passed', '#in it', '#lost']} />
           <tbody>
             {stages.map((stage) => (
               <tr key={stage.stage}>
@@ -84,10 +83,21 @@ export function HealthPage() {
         }
       >
         <Waiting of={doctor} />
+        {doctor.data && (
+          <p>
+            {GRAVITY.map(
+              (result) =>
+                [result, doctor.data?.findings.filter((f) => f.result === result).length ?? 0] as const,
+            )
+              .filter(([, n]) => n > 0)
+              .map(([result, n]) => `${n} ${result}`)
+              .join(', ')}
+          </p>
+        )}
         <table class="numbers">
           <tbody>
-            {doctor.data?.findings.map((finding) => (
-              <tr key={finding.id}>
+            {sorted(doctor.data?.findings ?? []).map((finding) => (
+              <tr key={`${finding.id} ${finding.words}`}>
                 <th scope="row">{finding.id}</th>
                 <td class={TONE[finding.result]}>{finding.result}</td>
                 <td class="words">{finding.words}</td>

@@ -99,8 +99,8 @@ export function MapPage() {
         </Card>
       )}
       {data && (
-        <Card title="Workloads" sql={data.sql}>
-          <ul>
+        <Card title="Workloads" sql={data.sql} wide>
+          <ul class="columns">
             {data.workloads.map((w) => (
               <li key={w.workloadId}>
                 <span class="swatch" style={{ background: colourOfKey(w.workloadId) }} />
@@ -116,6 +116,8 @@ export function MapPage() {
 }
 
 const PAD = 0.04;
+/** Pixels between labels. */
+const LINE_HEIGHT = 14;
 
 function extentOf({ points, workloads }: FingerprintMap): Box {
   const all = [...points, ...workloads];
@@ -144,6 +146,7 @@ function draw(canvas: HTMLCanvasElement, data: FingerprintMap, extent: Box, brus
   if (g === null) return;
   g.scale(ratio, ratio);
   const ink = getComputedStyle(canvas).color;
+  const paper = getComputedStyle(document.documentElement).getPropertyValue('--paper');
   g.globalAlpha = 0.55;
   for (const point of data.points) {
     const [x, y] = place(point, extent);
@@ -153,8 +156,13 @@ function draw(canvas: HTMLCanvasElement, data: FingerprintMap, extent: Box, brus
   g.globalAlpha = 1;
   g.font = '12px system-ui';
   g.lineWidth = 2;
-  for (const w of data.workloads) {
-    const [x, y] = place(w, extent);
+  // From the top down: a label that would lie on another goes below it.
+  const taken: { left: number; right: number; y: number }[] = [];
+  const placed = data.workloads
+    .map((w) => ({ ...w, at: place(w, extent) }))
+    .sort((a, b) => a.at[1] - b.at[1]);
+  for (const w of placed) {
+    const [x, y] = w.at;
     g.strokeStyle = colourOfKey(w.workloadId);
     g.setLineDash(w.sizeDrift > 0.25 ? [3, 3] : []);
     g.beginPath();
@@ -164,8 +172,30 @@ function draw(canvas: HTMLCanvasElement, data: FingerprintMap, extent: Box, brus
     const words = w.isNew ? `${w.name} (new)` : w.name;
     // Beside the right edge there is room on the left only.
     const left = x * width + 12 + g.measureText(words).width > width;
-    g.textAlign = left ? 'right' : 'left';
-    g.fillText(words, x * width + (left ? -14 : 14), y * height + 4);
+    const from = x * width + (left ? -14 - g.measureText(words).width : 14);
+    const label = { left: from, right: from + g.measureText(words).width, y: y * height + 4 };
+    const onAnother = (): { y: number } | undefined =>
+      taken.find(
+        (t) => t.left < label.right && label.left < t.right && Math.abs(t.y - label.y) < LINE_HEIGHT,
+      );
+    for (let other = onAnother(); other !== undefined; other = onAnother()) label.y = other.y + LINE_HEIGHT;
+    taken.push(label);
+    if (label.y > y * height + LINE_HEIGHT) {
+      g.lineWidth = 1;
+      g.beginPath();
+      g.moveTo(x * width + (left ? -7 : 7), y * height + 4);
+      g.lineTo(left ? label.right + 2 : from - 2, label.y - 4);
+      g.stroke();
+      g.lineWidth = 2;
+    }
+    // A rim of the ground keeps it readable over points.
+    g.save();
+    g.setLineDash([]);
+    g.lineWidth = 3;
+    g.strokeStyle = paper;
+    g.strokeText(words, from, label.y);
+    g.restore();
+    g.fillText(words, from, label.y);
   }
   g.setLineDash([]);
   if (brush) {

@@ -13,7 +13,13 @@ export function OverviewPage() {
   const data = overview.data;
   const now = status.value ?? data?.status;
   if (data === undefined || now === undefined) return <Waiting of={overview} />;
-  const xs = data.recent.outBps.map((_, i) => data.recent.startMs + i * data.recent.stepMs);
+  // Before the gateway there was nothing to see, which is not the same as nothing.
+  const { startMs, stepMs } = data.recent;
+  const first = Math.max(
+    0,
+    Math.min(data.recent.outBps.length - 2, Math.floor((now.startedMs - startMs) / stepMs)),
+  );
+  const xs = data.recent.outBps.slice(first).map((_, i) => startMs + (first + i) * stepMs);
   return (
     <div class="grid">
       <Card title="Now" wide>
@@ -59,17 +65,24 @@ export function OverviewPage() {
           show={rate}
           height={200}
           series={[
-            { label: 'out', colour: colourOf(0), values: data.recent.outBps, fill: 'zero' },
-            { label: 'in', colour: colourOf(1), values: data.recent.inBps },
+            { label: 'out', colour: colourOf(0), values: data.recent.outBps.slice(first), fill: 'zero' },
+            { label: 'in', colour: colourOf(1), values: data.recent.inBps.slice(first) },
           ]}
         />
       </Card>
-      <Card title="Links, now and ahead" sql={data.sql}>
-        {data.links.map((link) => (
-          <LinkRow key={link.linkId} link={link} />
-        ))}
+      <Card title="Links, now and ahead" sql={data.sql} wide>
+        <div class="links">
+          {data.links.map((link) => (
+            <LinkRow key={link.linkId} link={link} />
+          ))}
+        </div>
       </Card>
-      <Card title={`Cost of ${data.month.month} so far`} sql={data.sql} actions={<a href="/cost">details</a>}>
+      <Card
+        title={`Cost of ${data.month.month} so far`}
+        sql={data.sql}
+        half
+        actions={<a href="/cost">details</a>}
+      >
         <div class="figures">
           <Figure name="Actual" value={usd(data.month.actualUsd)} />
           <Figure name="Doing nothing" value={usd(data.month.doNothingUsd)} />
@@ -81,7 +94,7 @@ export function OverviewPage() {
           />
         </div>
       </Card>
-      <Card title="Next planned change" actions={<a href="/plan">the plan</a>}>
+      <Card title="Next planned change" half actions={<a href="/plan">the plan</a>}>
         {now.plan === null ? (
           <p class="muted">There is no plan yet: the first one needs some history.</p>
         ) : (

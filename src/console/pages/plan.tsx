@@ -5,6 +5,8 @@ import { go, rest } from '../router.js';
 import type { Plan, PlanAnswer, PlanDiff, PlanList, PlanPreview } from '../types.js';
 import { Card, Figure, Waiting } from '../ui/card.js';
 import { Gantt } from '../ui/gantt.js';
+import { Head } from '../ui/head.js';
+import { colourOfKey } from '../ui/palette.js';
 import { useChange } from '../use-change.js';
 import { useData } from '../use-data.js';
 
@@ -69,7 +71,7 @@ function One({ answer, reload }: { readonly answer: PlanAnswer; readonly reload:
         <Gantt plan={plan} resource="cpu" nameOf={(id) => names.get(id) ?? `workload ${id}`} />
         <Instances plan={plan} />
       </Card>
-      <Card title="What binds">
+      <Card title="What binds" half>
         {plan.binding.length === 0 && <p class="muted">Nothing: there is room everywhere.</p>}
         <ul>
           {plan.binding.map((constraint) => (
@@ -82,11 +84,17 @@ function One({ answer, reload }: { readonly answer: PlanAnswer; readonly reload:
           </p>
         ))}
       </Card>
-      <Card title="Why">
+      <Card title="Why" half>
         <ul>
           {plan.reasons.map((reason) => (
             <li key={reason.workloadId}>
-              <a href={`/workloads/${reason.workloadId}`}>{reason.workloadId}</a> {reason.words}
+              <span
+                class="swatch"
+                style={{ background: colourOfKey(reason.workloadId) }}
+                aria-hidden="true"
+              />
+              <a href={`/workloads/${reason.workloadId}`}>{names.get(reason.workloadId)}</a>
+              {reason.words.slice(names.get(reason.workloadId)?.length ?? 0)}
             </li>
           ))}
         </ul>
@@ -170,26 +178,31 @@ function Diff({ planId }: { readonly planId: string }) {
   const diff = useData<PlanDiff>(`/api/plans/${planId}/diff`);
   const { data } = diff;
   return (
-    <Card title="Against the plan before" sql={data?.sql ?? []}>
+    <Card title="Against the plan before" sql={data?.sql ?? []} half>
       <Waiting of={diff} {...(data?.againstId === null ? { empty: 'There is none.' } : {})} />
       {data?.againstId && (
         <>
           <p class="muted">
-            against {data.againstId.slice(0, 12)}: {usd(data.costUsd)}, {short(data.violationMinutes)} minutes
+            against <a href={`/plan/${data.againstId}`}>{data.againstId.slice(0, 12)}</a>: costs{' '}
+            {usd(Math.abs(data.costUsd))} {data.costUsd <= 0 ? 'less' : 'more'},{' '}
+            {short(Math.abs(data.violationMinutes))} minutes without room{' '}
+            {data.violationMinutes <= 0 ? 'fewer' : 'more'}
           </p>
-          <table class="numbers">
-            <tbody>
-              {data.changes.slice(0, 30).map((change) => (
-                <tr key={`${change.workloadId} ${change.linkId}`}>
-                  <th scope="row">{change.name}</th>
-                  <td>{change.linkId}</td>
-                  <td class="number">
-                    {rate(change.beforeBps)} → {rate(change.afterBps)}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
+          <div class="scroll">
+            <table class="numbers">
+              <Head titles={['workload', 'link', '#before', '#after']} />
+              <tbody>
+                {data.changes.slice(0, 30).map((change) => (
+                  <tr key={`${change.workloadId} ${change.linkId}`}>
+                    <th scope="row">{change.name}</th>
+                    <td>{change.linkId}</td>
+                    <td class="number">{rate(change.beforeBps)}</td>
+                    <td class="number">{rate(change.afterBps)}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
         </>
       )}
     </Card>
@@ -200,7 +213,7 @@ function Preview({ planId, mark }: { readonly planId: string; readonly mark: str
   const preview = useData<PlanPreview>(`/api/plans/${planId}/preview`, 0, mark);
   const { data } = preview;
   return (
-    <Card title="What applying it now would do">
+    <Card title="What applying it now would do" half>
       <Waiting
         of={preview}
         {...(data?.steps.length === 0 ? { empty: 'Nothing: the world is as the plan wants it.' } : {})}
@@ -213,7 +226,7 @@ function Preview({ planId, mark }: { readonly planId: string; readonly mark: str
         ))}
       </ul>
       {data?.refused.map((refusal) => (
-        <p key={refusal.reason} class="muted">
+        <p key={`${refusal.actuator} ${refusal.reason}`} class="muted">
           {refusal.actuator} cannot: {refusal.reason}
         </p>
       ))}
@@ -233,15 +246,7 @@ function History() {
       <Waiting of={plans} />
       <div class="scroll">
         <table class="numbers">
-          <thead>
-            <tr>
-              {['plan', 'made', 'costs', 'doing nothing', 'minutes without room', 'state'].map((title) => (
-                <th key={title} scope="col">
-                  {title}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <Head titles={['plan', 'made', '#costs', '#doing nothing', '#minutes without room', 'state']} />
           <tbody>
             {plans.data?.plans.map((plan) => (
               <tr key={plan.id}>

@@ -6,14 +6,16 @@ interface CardProps {
   readonly title: string;
   readonly sql?: readonly string[];
   readonly actions?: ComponentChildren;
+  /** As wide as the page, or half of it; a third otherwise. */
   readonly wide?: boolean;
+  readonly half?: boolean;
   readonly children: ComponentChildren;
 }
 
 /** One subject with a heading and the SQL behind its numbers. */
-export function Card({ title, sql = [], actions, wide, children }: CardProps) {
+export function Card({ title, sql = [], actions, wide, half, children }: CardProps) {
   return (
-    <section class={wide ? 'card wide' : 'card'} aria-label={title}>
+    <section class={`card${wide ? ' wide' : half ? ' half' : ''}`} aria-label={title}>
       <header class="row">
         <h2>{title}</h2>
         <span class="row">

@@ -1,7 +1,8 @@
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import { clock, dateTime } from '../format.js';
 import { theme } from '../theme.js';
+import { Legend } from './legend.js';
 
 export interface ChartSeries {
   readonly label: string;
@@ -11,12 +12,16 @@ export interface ChartSeries {
   readonly dashed?: boolean;
   /** Filled down to 0, or to the series of this index. */
   readonly fill?: 'zero' | number;
+  /** What the legend says of each x, where the line is a sum. */
+  readonly own?: readonly (number | null)[];
 }
 
 interface ChartProps {
   /** Unix time in ms, or plain numbers where `plain`. */
   readonly xs: readonly number[];
   readonly plain?: boolean;
+  /** Values hold until the next x. */
+  readonly stepped?: boolean;
   readonly series: readonly ChartSeries[];
   readonly show: (value: number) => string;
   readonly height?: number;
@@ -29,8 +34,27 @@ interface ChartProps {
 const css = (name: string): string =>
   getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** Lines, areas and bands over time (uPlot); the newest values are said in a legend that is text. */
-export function Chart({ xs, plain = false, series, show, height = 240, label, markX }: ChartProps) {
+/** Steps between ticks, seconds; a tick says the time as ISO 8601 writes it. */
+const TICKS = [1, 5, 10, 30, 60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400, 604_800];
+const DAY = 86_400;
+const tick = (second: number, step: number): string =>
+  step >= DAY ? dateTime(second * 1000).slice(5, 10) : clock(second * 1000).slice(0, step >= 60 ? 5 : 8);
+
+const newest = (values: readonly (number | null)[]): number | null =>
+  values.findLast((value) => value !== null && value !== undefined) ?? null;
+
+/** Lines, areas and bands over time (uPlot); a legend that is text says the values at the cursor, or the newest. */
+export function Chart({
+  xs,
+  plain = false,
+  stepped = false,
+  series,
+  show,
+  height = 240,
+  label,
+  markX,
+}: ChartProps) {
+  const [at, setAt] = useState<number | undefined>(undefined);
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
   const scale = plain ? 1 : 1000;
@@ -39,6 +63,7 @@ export function Chart({ xs, plain = false, series, show, height = 240, label, ma
     series.map((s) => [s.label, s.colour, s.fill, s.dashed]),
     height,
     plain,
+    stepped,
     xs.length < 3,
   ]);
   const mark = useRef(markX);
@@ -48,6 +73,7 @@ export function Chart({ xs, plain = false, series, show, height = 240, label, ma
     const host = box.current;
     if (host === null) return;
     const ink = css('--muted');
+    const steps = stepped ? uPlot.paths.stepped?.({ align: 1 }) : undefined;
     const grid = { stroke: css('--line'), width: 1 };
     const axis = { stroke: ink, grid, ticks: grid, font: '11px system-ui' };
     const options: uPlot.Options = {
@@ -57,20 +83,30 @@ export function Chart({ xs, plain = false, series, show, height = 240, label, ma
         x: { time: !plain },
         y: { range: (_u, low, high) => [Math.min(0, low), Math.max(high * 1.05, 1e-9)] },
       },
-      legend: { live: true },
+      legend: { show: false },
       cursor: { points: { size: 5 } },
-      axes: [axis, { ...axis, size: 78, values: (_u, splits) => splits.map((value) => show(value)) }],
+      axes: [
+        plain
+          ? { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000], space: 60 }
+          : {
+              ...axis,
+              incrs: TICKS,
+              space: 70,
+              values: (_u, splits, _axis, _space, step) => splits.map((second) => tick(second, step)),
+            },
+        { ...axis, size: 78, values: (_u, splits) => splits.map((value) => show(value)) },
+      ],
       series: [
-        { value: (_u, x) => (x === null ? '' : plain ? String(x) : dateTime(x * 1000)) },
+        {},
         ...series.map(
           (s): uPlot.Series => ({
             label: s.label,
             stroke: s.colour,
             width: 1.5,
-            points: { show: xs.length < 3 },
+            points: { show: xs.length < 3 && !stepped },
+            ...(steps === undefined ? {} : { paths: steps }),
             ...(s.dashed ? { dash: [5, 4] } : {}),
             ...(s.fill === 'zero' ? { fill: `${s.colour}40` } : {}),
-            value: (_u, y) => (y === null || y === undefined ? '–' : show(y)),
           }),
         ),
       ],
@@ -80,6 +116,7 @@ export function Chart({ xs, plain = false, series, show, height = 240, label, ma
           : [],
       ),
       hooks: {
+        setCursor: [(u) => setAt(u.cursor.idx ?? undefined)],
         draw: [
           (u) => {
             if (mark.current === undefined) return;
@@ -114,5 +151,19 @@ export function Chart({ xs, plain = false, series, show, height = 240, label, ma
   const last = xs.at(-1);
   const span =
     plain || first === undefined || last === undefined ? '' : `, ${clock(first)} to ${clock(last)}`;
-  return <div ref={box} class="chart" role="img" aria-label={`${label}${span}`} />;
+  const x = at === undefined ? undefined : xs[at];
+  const told = ({ own, values }: ChartSeries): string => {
+    const shown = own ?? values;
+    const value = at === undefined ? newest(shown) : (shown[at] ?? null);
+    return value === null ? '–' : show(value);
+  };
+  return (
+    <>
+      <div ref={box} class="chart" role="img" aria-label={`${label}${span}`} />
+      <p class="muted at">{x === undefined ? '\u00a0' : plain ? `the ${x}.` : dateTime(x)}</p>
+      <Legend
+        entries={series.map((s) => ({ label: s.label, colour: s.colour, dashed: s.dashed, value: told(s) }))}
+      />
+    </>
+  );
 }

@@ -1,5 +1,6 @@
 import { clock, rate, short } from '../format.js';
 import type { Plan } from '../types.js';
+import { Legend } from './legend.js';
 import { colourOfKey } from './palette.js';
 
 const WIDTH = 960;
@@ -28,6 +29,7 @@ export function Gantt({
   const show = (amount: number): string =>
     resource === 'bandwidth' ? rate(amount) : `${short(amount)} cores`;
   const height = targets.length * ROW + 18;
+  const workloads = [...new Set(own.map((a) => a.workloadId))].sort((a, b) => a - b);
   return (
     <div class="scroll">
       <svg
@@ -100,6 +102,7 @@ export function Gantt({
             </text>
           ))}
       </svg>
+      <Legend entries={workloads.map((id) => ({ label: nameOf(id), colour: colourOfKey(id) }))} />
     </div>
   );
 }

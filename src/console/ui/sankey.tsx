@@ -20,7 +20,7 @@ const colour = (node: Node): string => (node.kind === 'workload' ? colourOfKey(N
 export function Sankey({ answer }: { readonly answer: SankeyAnswer }) {
   const height = Math.max(
     220,
-    26 *
+    30 *
       Math.max(
         ...['link', 'workload', 'peer'].map((kind) => answer.nodes.filter((n) => n.kind === kind).length),
       ),
@@ -29,7 +29,7 @@ export function Sankey({ answer }: { readonly answer: SankeyAnswer }) {
     .nodeId((node) => node.id)
     .nodeAlign(sankeyJustify)
     .nodeWidth(12)
-    .nodePadding(10)
+    .nodePadding(17)
     .extent([
       [MARGIN, 4],
       [WIDTH - MARGIN, height - 4],
@@ -47,13 +47,8 @@ export function Sankey({ answer }: { readonly answer: SankeyAnswer }) {
   const label = (end: unknown): string => (end as Node).label;
   return (
     <div class="scroll">
-      <svg
-        class="sankey"
-        viewBox={`0 0 ${WIDTH} ${height}`}
-        role="img"
-        aria-label={`${answer.nodes.length} nodes, ${answer.links.length} ways; the same numbers are in the table of traffic`}
-      >
-        <title>Traffic from link to workload to peer</title>
+      <svg class="sankey" viewBox={`0 0 ${WIDTH} ${height}`}>
+        <title>{`Traffic from link to workload to peer: ${answer.nodes.length} nodes, ${answer.links.length} ways; the same numbers are in the table of traffic`}</title>
         {graph.links.map((link) => (
           <path
             key={`${(link.source as Node).id} ${(link.target as Node).id}`}

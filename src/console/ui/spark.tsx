@@ -63,23 +63,35 @@ export function Histogram({
     return at === undefined ? '∞' : at >= 1000 ? `${Math.round(at / 100) / 10}k` : String(Math.round(at));
   };
   return (
-    <svg
-      class="histogram"
-      viewBox={`0 0 ${width} 36`}
-      role="img"
-      aria-label={label}
-      preserveAspectRatio="none"
-    >
-      <title>{label}</title>
-      {values.map((value, i) => {
-        const height = total > 0 ? Math.max(value > 0 ? 1.5 : 0, (value / top) * 34) : 0;
-        return (
-          <rect key={i} x={i * 12 + 1} y={35 - height} width="10" height={height} fill="var(--accent)">
-            <title>{`${i === 0 ? '0' : edge(i - 1)}–${edge(i)} ${unit}: ${total > 0 ? ((100 * value) / total).toFixed(1) : '0'} %`}</title>
-          </rect>
-        );
-      })}
-    </svg>
+    <>
+      <svg
+        class="histogram"
+        viewBox={`0 0 ${width} 36`}
+        role="img"
+        aria-label={label}
+        preserveAspectRatio="none"
+      >
+        <title>{label}</title>
+        {values.map((value, i) => {
+          const height = total > 0 ? Math.max(value > 0 ? 1.5 : 0, (value / top) * 34) : 0;
+          return (
+            <rect key={i} x={i * 12 + 1} y={35 - height} width="10" height={height} fill="var(--accent)">
+              <title>{`${i === 0 ? '0' : edge(i - 1)}–${edge(i)} ${unit}: ${total > 0 ? ((100 * value) / total).toFixed(1) : '0'} %`}</title>
+            </rect>
+          );
+        })}
+      </svg>
+      <span class="ends muted" aria-hidden="true">
+        <span>
+          {'< '}
+          {edge(0)} {unit}
+        </span>
+        <span>
+          {'≥ '}
+          {edge(values.length - 2)} {unit}
+        </span>
+      </span>
+    </>
   );
 }
 

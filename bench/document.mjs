@@ -1,0 +1,93 @@
+// Puts the tables of bench results into the documentation, between the marks `<!-- bench NAME -->` and `<!-- /bench -->`.
+// Usage: tidegate bench NAME --output json > bench/results/NAME.json, then node bench/document.mjs [--check].
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+const table = (titles, rows) =>
+  [titles, titles.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+const number = (value, digits = 0) =>
+  value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+const on = ({ machine: { cpu, cpus, kernel } }) => `${cpu}, ${cpus} CPUs, Linux ${kernel}.`;
+
+/** By name of the bench: its table. */
+const TABLES = {
+  packet(result) {
+    const flows = [...new Set(result.rows.map((row) => row.flows))];
+    const programs = [...new Set(result.rows.map((row) => row.program))];
+    const cost = (rows, program, of) => {
+      const row = rows.find((r) => r.program === program && r.flows === of);
+      return row === undefined
+        ? '–'
+        : `${number(row.nsPerPacket, 1)} (${number(row.ratioToHashSpinlock, 2)})`;
+    };
+    const live = [...new Set(result.veth.map((row) => row.flows))];
+    const cores = result.computed.filter(({ flows: of }) => of === 'zipf-1M');
+    return [
+      `CPU nanoseconds a packet, and in parentheses divided by those of \`hash_spinlock\`, on ${on(result)}`,
+      table(
+        ['program', ...flows],
+        programs.map((p) => [`\`${p}\``, ...flows.map((of) => cost(result.rows, p, of))]),
+      ),
+      'The same with live frames over a veth pair, all the way from page pool to verdict:',
+      table(
+        ['program', ...live],
+        programs.map((p) => [`\`${p}\``, ...live.map((of) => cost(result.veth, p, of))]),
+      ),
+      'Cores that metering takes at line rate with a million Zipf flows, **computed** from the above:',
+      table(
+        ['link', 'frames', 'cores'],
+        cores.map(({ link, frames, computedCores }) => [link, frames, number(computedCores, 2)]),
+      ),
+    ].join('\n\n');
+  },
+  ring(result) {
+    const { bytesPerFlow, handOver } = result;
+    return [
+      `From the ring to the merged flow, on ${on(result)}`,
+      table(
+        ['load', 'live flows', 'CPU ns a record', 'records a CPU second'],
+        result.rows.map((r) => [
+          r.load,
+          number(r.liveFlows),
+          number(r.nsPerRecord, 1),
+          number(r.recordsPerCpuSecond),
+        ]),
+      ),
+      `A flow takes ${number(bytesPerFlow.table)} octets of the table at ${number(bytesPerFlow.flows)} flows; a batch of ${number(handOver.rows)} rows is in JavaScript and back after ${number(handOver.microseconds, 1)} µs.`,
+    ].join('\n\n');
+  },
+  plan: (rows) =>
+    table(
+      ['workloads', 'periods', 'seconds to a plan', 'the first one'],
+      rows.map((r) => [
+        number(r.workloads),
+        number(r.periods),
+        number(r.medianSeconds, 3),
+        number(r.coldSeconds, 3),
+      ]),
+    ),
+};
+
+let stale = 0;
+const folder = join(root, 'docs');
+for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+  if (!name.endsWith('.md')) continue;
+  const file = join(folder, name);
+  const text = readFileSync(file, 'utf8');
+  const next = text.replace(
+    /(<!-- bench (\w+) -->\n)[\s\S]*?(<!-- \/bench -->)/g,
+    (whole, begin, bench, end) => {
+      const results = join(root, 'bench', 'results', `${bench}.json`);
+      if (!existsSync(results)) return whole;
+      const made = `Made by \`node bench/document.mjs\` from \`tidegate bench ${bench} --output json\`.`;
+      return `${begin}\n${TABLES[bench](JSON.parse(readFileSync(results, 'utf8')))}\n\n${made}\n\n${end}`;
+    },
+  );
+  if (next === text) continue;
+  if (process.argv.includes('--check')) {
+    console.error(`docs/${name} is stale: node bench/document.mjs`);
+    stale += 1;
+  } else writeFileSync(file, next);
+}
+process.exit(stale > 0 ? 1 : 0);
