@@ -1,4 +1,5 @@
-import { isIPv6, prefixOf, type ServiceEndpoint } from './link.js';
+import { classifierPrograms } from './classifier.js';
+import type { ServiceEndpoint } from './link.js';
 
 /** How long a class may send at line rate after silence: a starved CPU wakes up late and must catch up. */
 const BURST_SECONDS = 0.02;
@@ -26,31 +27,15 @@ export function classLine(device: string, handle: string, minor: number, ceiling
   );
 }
 
-/**
- * u32 filters (tc-u32(8)) that put both directions of an endpoint's packets into a class: to the service, or from
- * it. Ports are looked for right behind a header without options or extensions; what has them passes unshaped.
- */
-export function classifierLines(
+/** Filters (tc-bpf(8)) that put both directions of the endpoints' packets into a class; see classifier.ts. */
+export const classifierLines = (
   device: string,
   handle: string,
   minor: number,
   endpoints: readonly ServiceEndpoint[],
-): string[] {
-  return endpoints.flatMap((endpoint) => {
-    const v6 = isIPv6(endpoint);
-    const ip = v6 ? 'ip6' : 'ip';
-    const number = endpoint.protocol === 'tcp' ? 6 : 17;
-    const head =
-      `filter add dev ${device} parent ${handle} protocol ${v6 ? 'ipv6' : 'ip'} ` +
-      `pref ${2 * minor + (v6 ? 1 : 0)} u32 match ${ip} protocol ${number} 0xff `;
-    const tail = ` flowid ${handle}${minor.toString(16)}`;
-    const sides = [
-      ['dst', 'dport'],
-      ['src', 'sport'],
-    ] as const;
-    return sides.map(
-      ([address, port]) =>
-        `${head}match ${ip} ${address} ${prefixOf(endpoint)} match ${ip} ${port} ${endpoint.port} 0xffff${tail}`,
-    );
-  });
-}
+): string[] =>
+  classifierPrograms(endpoints).map(
+    (program) =>
+      `filter add dev ${device} parent ${handle} protocol all pref ${minor} ` +
+      `bpf bytecode "${program}" flowid ${handle}${minor.toString(16)}`,
+  );

@@ -17,9 +17,9 @@ export interface HtbOptions {
 
 /** Our qdisc's handle: what has another one is not ours. */
 const HANDLE = '71de:';
-/** Class minor = workload id + this; the filters' preferences are twice that, and 16 bits wide. */
+/** Class minor = workload id + this, and the filters' preference: 16 bits. */
 const FIRST_MINOR = 0x10;
-const MAX_WORKLOAD = 32_000;
+const MAX_WORKLOAD = 65_000;
 
 interface QdiscFacts {
   readonly kind: string;
@@ -125,11 +125,11 @@ export class HtbActuator extends StepActuator {
       return;
     }
     const filters = await this.#tc.run([`filter show dev ${device} parent ${HANDLE}`]);
-    const preferences = [2 * minor, 2 * minor + 1].filter((p) => filters.includes(`"pref":${p},`));
+    const classified = filters.includes(`"pref":${minor},`);
     const id = `${HANDLE}${minor.toString(16)}`;
     const present = (await this.#tc.run([`class show dev ${device} classid ${id}`])).includes(id);
     await this.#tc.run([
-      ...preferences.map((p) => `filter del dev ${device} parent ${HANDLE} pref ${p}`),
+      ...(classified ? [`filter del dev ${device} parent ${HANDLE} pref ${minor}`] : []),
       ...(present ? [`class del dev ${device} classid ${id}`] : []),
     ]);
   }

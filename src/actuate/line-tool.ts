@@ -136,7 +136,7 @@ export const tcTool = (netns?: string): LineTool =>
       answer: new RegExp(`Cannot find device "tg-mark-${n}"\\s+Command failed -:\\d+\\s`),
     }),
     errorIn: (answer) => (/Command failed -:\d+/.test(answer) ? firstLine(answer) : undefined),
-    needs: 'HTB (CONFIG_NET_SCH_HTB) and u32 (CONFIG_NET_CLS_U32)',
+    needs: 'HTB (CONFIG_NET_SCH_HTB) and BPF filters (CONFIG_NET_CLS_BPF)',
   });
 
 /** `nft -i`: a line is one transaction. */

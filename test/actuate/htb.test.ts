@@ -167,7 +167,7 @@ describe.skipIf(skip !== undefined)(`htb actuator${skip === undefined ? '' : ` (
     ['an unknown link', () => plan('x', 8e6, 3, 'mars'), /no link "mars"/],
     ['a ceiling of nothing', () => plan('x', 0), /below 8 kbit/],
     ['a workload without known endpoints', () => plan('x', 8e6, 4), /no endpoint/],
-    ['a workload id without class number', () => plan('x', 8e6, 40_000), /no class number/],
+    ['a workload id without class number', () => plan('x', 8e6, 70_000), /no class number/],
   ])('%s is refused and changes nothing', async (_what, bad, words) => {
     htb = make();
     const { steps, refused } = await htb.preview(bad());
