@@ -1,47 +1,49 @@
 // Writes docs/forecasting.md from what `tidegate forecast backtest` measures on the series under ../shared/data or
 // $TIDEGATE_DATA, and from the CPU time of one refresh. Run from the built checkout: node bench/forecast/document.mjs
+// Every task's output is kept under build/forecast-document, by the code that made it: cut off, it goes on where it was.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { data, root, seriesInputs } from './series.mjs';
 
-const root = join(import.meta.dirname, '../..');
-const data = join(process.env.TIDEGATE_DATA ?? join(root, '../shared/data'), 'series');
-if (!existsSync(data)) {
-  console.error(`no series under ${data}; set TIDEGATE_DATA`);
-  process.exit(1);
-}
-const backtest = (...args) =>
-  JSON.parse(
-    execFileSync(
+const inputs = seriesInputs();
+const kept = join(root, 'build/forecast-document');
+mkdirSync(kept, { recursive: true });
+const code = createHash('sha256');
+const built = join(root, 'dist/forecast');
+for (const file of readdirSync(built, { recursive: true }).sort())
+  if (file.endsWith('.js')) code.update(readFileSync(join(built, file)));
+const version = code.digest('hex').slice(0, 16);
+
+/** The JSON that a command prints, from its last run where the code is still the same. */
+const run = (...args) => {
+  const key = createHash('sha256').update(JSON.stringify(args)).digest('hex').slice(0, 16);
+  const file = join(kept, `${version}-${key}.json`);
+  if (!existsSync(file)) {
+    const text = execFileSync(
       process.execPath,
-      [join(root, 'dist/cli/main.js'), 'forecast', 'backtest', ...args, '--output', 'json'],
+      [join(root, 'dist/cli/main.js'), ...args, '--output', 'json'],
       { encoding: 'utf8', maxBuffer: 2 ** 28 },
-    ),
+    );
+    writeFileSync(file, text);
+    console.error(args.map((arg) => basename(arg)).join(' '));
+  }
+  return JSON.parse(readFileSync(file, 'utf8'));
+};
+const all = (...more) =>
+  inputs.flatMap(
+    ({ file, time, value }) =>
+      run('forecast', 'backtest', file, '--timestamp-column', time, '--value-column', value, ...more).series,
   );
-const nab = readdirSync(join(data, 'nab')).map((name) => join(data, 'nab', name));
-const columns = (time, value) => ['--timestamp-column', time, '--value-column', value];
-const inputs = [
-  [[join(data, 'isp/it_uk_5m.csv')], columns('time_count', 'bits')],
-  [[join(data, 'cluster/google2011_5m.csv')], columns('time_stamp', 'meanCPUUsage')],
-  [[join(data, 'cluster/google2011_5m.csv')], columns('time_stamp', 'CanonicalMemUsage')],
-  [[join(data, 'cluster/azure_v2_5m.csv')], columns('timestamp', 'cpu_usage')],
-  [nab, columns('timestamp', 'value')],
-];
-const all = (...more) => inputs.flatMap(([files, named]) => backtest(...files, ...named, ...more).series);
 const fine = all('--nowcast');
 const hourly = all('--step', '1h');
-const m4 = backtest(
-  '--m4',
-  join(data, 'm4/Hourly-train-odd.csv'),
-  join(data, 'm4/Hourly-test-odd.csv'),
+const m4 = run(
+  ...['forecast', 'backtest', '--m4'],
+  ...[join(data, 'm4/Hourly-train-odd.csv'), join(data, 'm4/Hourly-test-odd.csv')],
 ).summary;
-const run = (...args) =>
-  JSON.parse(
-    execFileSync(process.execPath, [join(root, 'dist/cli/main.js'), ...args, '--output', 'json'], {
-      encoding: 'utf8',
-    }),
-  );
 const refresh = run('bench', 'forecast');
+const nab = inputs.map(({ file }) => file).filter((file) => /[/\\]nab[/\\]/.test(file));
 const borrowed = (visible) => [
   ...run('forecast', 'borrow', ...nab.filter((file) => /Twitter/.test(file)), '--visible', visible).series,
   ...run(

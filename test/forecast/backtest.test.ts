@@ -92,7 +92,7 @@ describe('members', () => {
 
   it('are all there on four weeks of 5-minute values, fewer on a short history', () => {
     const fine = Float64Array.from({ length: 28 * 288 }, (_, i) => 100 + 40 * Math.sin(i / 45) + noise(i));
-    expect(memberPaths(fine, 288, 288).size).toBe(19);
+    expect(memberPaths(fine, 288, 288).size).toBe(16);
     expect(memberPaths(fine.subarray(0, 300), 288, 288).has('snd')).toBe(true);
     expect(memberPaths(fine.subarray(0, 20), 60, 60).has('l1h')).toBe(true);
   });

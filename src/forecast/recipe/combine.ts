@@ -4,12 +4,12 @@ import type { BucketRecord, TrackRecord } from './record.js';
 /** Origins of the past that a member is judged on. */
 export const REMEMBERED = 28;
 /** An origin counts half for so many that are newer. */
-const HALF_LIFE = 8;
+const HALF_LIFE = 28;
 const CHOSEN = 6;
 /** Relative errors beyond this say nothing more. */
 const WORST = 5;
 /** Origins' worth of what is known of members before a series has a record. */
-const PRIOR_ORIGINS = 6;
+const PRIOR_ORIGINS = 8;
 
 /** Ends (exclusive, in steps) of the parts of the horizon that are judged and combined apart. */
 export function bucketEnds(day: number, horizon: number): number[] {

@@ -1,7 +1,7 @@
 import { median } from '../../base/statistics.js';
 import { type ArOptions, iteratedAr } from './ar.js';
 import { doubleSeasonalHoltWinters } from './dshw.js';
-import { analogs, dailyMedian, weekly, weeklyLevelled, weeklyShape } from './profiles.js';
+import { analogs, dailyMedian, weeklyLevelled, weeklyShape } from './profiles.js';
 
 const HOURS = 24;
 const LONG_DAYS = 28;
@@ -20,10 +20,11 @@ const SHORT = [...between(1, 6), 12, ...between(22, 26), 47, 48, 49, 72];
 /** Below this many hours the lags of a week cannot be estimated. */
 const SHORT_HOURS = 400;
 
+/** Few enough lags for a few days of history. */
+const SHORTEST: ArOptions = { lags: [1, 2, 3, 24], difference: 0, lambda: 3, log: true };
+
 const HOURLY_AR: Readonly<Record<string, ArOptions>> = {
   arAl: { lags: FULL, difference: 0, lambda: 1, log: true },
-  arA: { lags: FULL, difference: 0, lambda: 1, log: false },
-  arB: { lags: [1, 2, 3, 24, 25, 26, 48, 49, 167, 168, 169, 170], difference: 0, lambda: 0.3, log: false },
   arD24: { lags: FULL, difference: 24, lambda: 3, log: false },
   arD168l: {
     lags: [...between(1, 6), 12, ...between(23, 26), 48, 144, 168, 169],
@@ -32,6 +33,9 @@ const HOURLY_AR: Readonly<Record<string, ArOptions>> = {
     log: true,
   },
 };
+
+/** Members of the M4 combination that only dilute the choice on traffic (measured). */
+const HOURLY_AR_M4: ArOptions = { lags: FULL, difference: 0, lambda: 1, log: false };
 
 /** Steps of the season, in hours or not, that the near and the seasonal past of a fine series are regressed on. */
 const fineLags = (day: number): number[] =>
@@ -48,8 +52,8 @@ const fineLags = (day: number): number[] =>
 
 /** The members that {@link memberPaths} chooses among. */
 export const RECIPE_MEMBERS: readonly string[] = [
-  ...['snd', 'snw', 'l1h', 'l6h', 'l1d', 'l7d', 'pmed7', 'pw', 'pwlev', 'pwmed', 'pmult'],
-  ...Object.keys(HOURLY_AR),
+  ...['snd', 'snw', 'l1h', 'l6h', 'l1d', 'l7d', 'pmed7', 'pwlev', 'pwmed', 'pmult'],
+  ...[...Object.keys(HOURLY_AR), 'arTl'],
   ...['dshwl', 'dshw', 'l6hdshwl', 'ar5', 'ar5l'],
 ];
 
@@ -67,12 +71,14 @@ export function hourlyMembers(
     const path = make();
     if (path?.every(Number.isFinite)) paths.set(name, path);
   };
-  for (const [name, options] of Object.entries(HOURLY_AR)) {
+  const autoregress = (name: string, options: ArOptions): void => {
     const lags = y.length < SHORT_HOURS && options.lags.length > SHORT.length ? SHORT : options.lags;
     keep(name, () => iteratedAr(y, horizon, { ...options, lags }));
-  }
+  };
+  for (const [name, options] of Object.entries(HOURLY_AR)) autoregress(name, options);
   keep('dshwl', () => doubleSeasonalHoltWinters(y, horizon, true));
   keep('dshw', () => doubleSeasonalHoltWinters(y, horizon, false));
+  if (wanted?.has('arA') === true) autoregress('arA', HOURLY_AR_M4);
   if (wanted?.has('knn7') === true) keep('knn7', () => analogs(y, HOURS, horizon, 7, 3, 0.8));
   return paths;
 }
@@ -130,7 +136,6 @@ export function memberPaths(
   }
   // At fine steps the daily profile only dilutes the choice (measured).
   if (!fine) keep('pmed7', () => dailyMedian(recent, day, horizon, 0));
-  keep('pw', () => weekly(recent, day, horizon, false));
   keep('pwlev', () => weeklyLevelled(recent, day, horizon, false));
   keep('pwmed', () => weeklyLevelled(recent, day, horizon, true));
   keep('pmult', () => weeklyShape(recent, day, horizon));
@@ -164,6 +169,8 @@ function hourly(
     for (let k = 0; k < factor; k += 1) sum += recent[begin + k]!;
     return sum / factor;
   });
+  // At fine steps the autoregression on the steps themselves says more.
+  if (factor === 1) keep('arTl', () => iteratedAr(rolled, horizon, SHORTEST));
   const shape = factor > 1 ? dailyMedian(recent, day, horizon, 1) : undefined;
   if (factor > 1 && shape === undefined) return;
   for (const [name, path] of hourlyMembers(rolled, Math.ceil(horizon / factor), wanted))

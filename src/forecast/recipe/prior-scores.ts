@@ -1,54 +1,49 @@
 /**
  * How members usually rank before a series has a record of its own: their mean error relative to the middle member's, in
  * the first hour, the rest of the first quarter day and the rest of a day. Means over the public traffic and cluster
- * series of docs/forecasting.md, which says what the figures are when each series is told the scores of the others only.
+ * series of docs/forecasting.md, as `node bench/forecast/prior-scores.mjs` prints them.
  */
 type Scores = Readonly<Record<string, readonly [number, number, number]>>;
 
 /** Steps of about an hour. */
 const COARSE: Scores = {
-  snd: [1.41, 1.23, 1.09],
-  snw: [1.96, 1.83, 1.71],
-  l1h: [1.0, 1.06, 1.17],
-  l6h: [1.07, 1.13, 1.06],
-  l1d: [1.13, 0.98, 0.96],
-  l7d: [1.54, 1.41, 1.29],
-  pmed7: [1.56, 1.45, 1.26],
-  pw: [2.11, 1.98, 1.67],
-  pwlev: [1.9, 1.7, 1.44],
-  pwmed: [1.73, 1.52, 1.35],
-  pmult: [1.7, 1.58, 1.48],
-  arAl: [0.98, 0.97, 1.07],
-  arA: [1.53, 1.46, 1.47],
-  arB: [1.53, 1.42, 1.36],
-  arD24: [1.72, 1.71, 1.7],
-  arD168l: [1.14, 1.65, 1.78],
-  dshwl: [1.19, 1.11, 1.07],
-  dshw: [1.62, 1.46, 1.28],
-  l6hdshwl: [1.07, 1.04, 1.04],
+  snd: [1.46, 1.35, 1.21],
+  snw: [1.96, 1.86, 1.72],
+  l1h: [1.1, 1.13, 1.22],
+  l6h: [1.16, 1.15, 1.08],
+  l1d: [1.18, 1.02, 0.97],
+  l7d: [1.59, 1.43, 1.31],
+  pmed7: [1.64, 1.55, 1.36],
+  pwlev: [1.98, 1.82, 1.52],
+  pwmed: [1.81, 1.7, 1.5],
+  pmult: [1.82, 1.73, 1.56],
+  arTl: [1.27, 1.15, 1.12],
+  arAl: [1.24, 1.11, 1.17],
+  arD24: [1.86, 1.83, 1.76],
+  dshwl: [1.33, 1.22, 1.13],
+  dshw: [1.71, 1.56, 1.34],
+  l6hdshwl: [1.21, 1.13, 1.07],
+  arD168l: [1.18, 1.69, 1.78],
 };
 
 /** Steps of a few minutes. */
 const FINE: Scores = {
-  snd: [1.5, 1.36, 1.2],
-  snw: [1.83, 1.72, 1.58],
-  l1h: [0.84, 0.93, 0.95],
-  l6h: [0.94, 1.0, 0.92],
-  l1d: [1.01, 0.95, 0.9],
-  l7d: [1.32, 1.22, 1.08],
-  pw: [2.11, 1.85, 1.52],
-  pwlev: [1.89, 1.65, 1.36],
-  pwmed: [1.56, 1.42, 1.24],
-  pmult: [1.61, 1.5, 1.38],
-  arAl: [1.15, 1.02, 1.02],
-  arA: [1.57, 1.4, 1.33],
-  arB: [1.61, 1.39, 1.26],
-  arD24: [1.61, 1.58, 1.54],
-  arD168l: [1.25, 1.69, 1.69],
-  dshwl: [1.24, 1.1, 1.01],
-  dshw: [1.68, 1.43, 1.19],
-  ar5: [1.56, 1.39, 1.31],
-  ar5l: [0.83, 0.87, 0.96],
+  snd: [1.49, 1.43, 1.29],
+  snw: [1.84, 1.75, 1.6],
+  l1h: [0.9, 0.96, 1.01],
+  l6h: [1.01, 1.02, 0.95],
+  l1d: [1.05, 0.96, 0.91],
+  l7d: [1.34, 1.23, 1.09],
+  pwlev: [1.89, 1.72, 1.44],
+  pwmed: [1.62, 1.52, 1.36],
+  pmult: [1.72, 1.62, 1.47],
+  arAl: [1.41, 1.17, 1.14],
+  arD24: [1.71, 1.65, 1.61],
+  dshwl: [1.43, 1.21, 1.1],
+  dshw: [1.75, 1.54, 1.3],
+  ar5: [1.68, 1.5, 1.43],
+  ar5l: [1.03, 0.93, 1.01],
+  arD168l: [1.27, 1.76, 1.68],
 };
 
 const UNKNOWN = 1.3;

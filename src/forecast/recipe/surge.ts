@@ -5,6 +5,8 @@ const COMPARED_DAYS = 7;
 const CLEAR = 3;
 /** The last minutes: a quarter of an hour at five-minute steps. */
 const LAST_STEPS = 3;
+/** With fewer steps a day the last value is older than the last minutes, and one alone is no sign of what lasts. */
+const FEWEST_STEPS = 48;
 
 /**
  * The level of the last minutes, where it is far from the same minutes of the days before; `undefined` where nothing
@@ -14,6 +16,7 @@ const LAST_STEPS = 3;
  */
 export function surgeLevel(y: Float64Array, day: number, usualDifference: number): number | undefined {
   const n = y.length;
+  if (day < FEWEST_STEPS) return undefined;
   const steps = Math.max(1, Math.min(LAST_STEPS, Math.floor(day / 96)));
   if (n < 3 * day + steps) return undefined;
   const at = (end: number): number => meanOf(y.subarray(end - steps, end));
