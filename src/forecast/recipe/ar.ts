@@ -58,7 +58,7 @@ export function iteratedAr(y: Float64Array, horizon: number, options: ArOptions)
   return log ? path.map((value) => Math.exp(value) - shift) : path;
 }
 
-/** Normal equations of `x_t = Σ β_l x_{t-l} + β_0` with a ridge. */
+/** Normal equations of `x_t = Σ β_l x_{t-l} + β_0` with a ridge; `lags` ascending. */
 function estimate(
   x: Float64Array,
   lags: readonly number[],
@@ -66,21 +66,83 @@ function estimate(
   intercept: number,
 ): Float64Array | undefined {
   const p = lags.length + 1;
+  const first = lags.at(-1)!;
+  const rows = x.length - first;
+  const products = new LagProducts(x, first);
   const a = new Float64Array(p * p);
   const b = new Float64Array(p);
-  const row = new Float64Array(p);
-  row[p - 1] = 1;
-  for (let t = lags.at(-1)!; t < x.length; t += 1) {
-    for (let i = 0; i < p - 1; i += 1) row[i] = x[t - lags[i]!]!;
-    for (let i = 0; i < p; i += 1) {
-      const value = row[i]!;
-      b[i]! += value * x[t]!;
-      for (let j = 0; j <= i; j += 1) a[i * p + j]! += value * row[j]!;
+  for (let i = 0; i < p - 1; i += 1) {
+    for (let j = 0; j <= i; j += 1) {
+      const product = products.of(lags[j]!, lags[i]!);
+      a[i * p + j] = product;
+      a[j * p + i] = product;
     }
+    a[i * p + i]! += lambda;
+    b[i] = products.of(0, lags[i]!);
+    const sum = sumOf(x, first - lags[i]!, x.length - lags[i]!);
+    a[i * p + p - 1] = sum;
+    a[(p - 1) * p + i] = sum;
   }
-  for (let i = 0; i < p; i += 1) {
-    for (let j = 0; j < i; j += 1) a[j * p + i] = a[i * p + j]!;
-    a[i * p + i]! += i === p - 1 ? intercept : lambda;
-  }
+  a[p * p - 1] = rows + intercept;
+  b[p - 1] = sumOf(x, first, x.length);
   return solveCholesky(a, b);
+}
+
+function sumOf(x: Float64Array, from: number, to: number): number {
+  let sum = 0;
+  for (let t = from; t < to; t += 1) sum += x[t]!;
+  return sum;
+}
+
+/** Σ x_u x_{u-gap} over `from` ≤ u < `to`; four sums at once, which the processor adds up side by side. */
+function dot(x: Float64Array, gap: number, from: number, to: number): number {
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  let u = from;
+  for (; u + 3 < to; u += 4) {
+    s0 += x[u]! * x[u - gap]!;
+    s1 += x[u + 1]! * x[u + 1 - gap]!;
+    s2 += x[u + 2]! * x[u + 2 - gap]!;
+    s3 += x[u + 3]! * x[u + 3 - gap]!;
+  }
+  for (; u < to; u += 1) s0 += x[u]! * x[u - gap]!;
+  return s0 + s1 + s2 + s3;
+}
+
+/**
+ * Sums of x_{t-i} x_{t-j} over t ≥ `first`. Two pairs of lags with the same distance see nearly the same products: what
+ * differs is at the ends, so only the first pair of each distance is summed in full.
+ */
+class LagProducts {
+  readonly #x: Float64Array;
+  readonly #first: number;
+  /** By distance: the nearer lag of the pair that was summed, and its sum. */
+  readonly #known = new Map<number, { readonly lag: number; readonly sum: number }>();
+
+  constructor(x: Float64Array, first: number) {
+    this.#x = x;
+    this.#first = first;
+  }
+
+  /** @param near at most `far`, which is at most `first` */
+  of(near: number, far: number): number {
+    const x = this.#x;
+    const gap = far - near;
+    const begin = this.#first - near;
+    const end = x.length - near;
+    const known = this.#known.get(gap);
+    if (known === undefined || 2 * Math.abs(near - known.lag) >= end - begin) {
+      const sum = dot(x, gap, begin, end);
+      if (known === undefined) this.#known.set(gap, { lag: near, sum });
+      return sum;
+    }
+    const moved = near - known.lag;
+    const knownBegin = begin + moved;
+    const knownEnd = end + moved;
+    return moved >= 0
+      ? known.sum + dot(x, gap, begin, knownBegin) - dot(x, gap, end, knownEnd)
+      : known.sum - dot(x, gap, knownBegin, begin) + dot(x, gap, knownEnd, end);
+  }
 }
