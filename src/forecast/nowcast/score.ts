@@ -11,10 +11,12 @@ export interface NowcastScore {
 }
 
 const WARM_DAYS = 14;
+/** Days at the end of a series that are scored; those before it teach. */
+const SCORED_DAYS = 12;
 
 /**
- * The near future of one series forecast at every step, each time from the past only, after two weeks of learning (a
- * third of a series that is younger). `undefined` when nothing is left to score.
+ * The near future of one series forecast at every step, each time from the past only, and scored over the last twelve
+ * days, as far as they come after two weeks of learning (a third of a series that is younger). `undefined` when nothing is left to score.
  *
  * @param day steps a day
  */
@@ -27,6 +29,7 @@ export function scoreNowcast(
   const n = filled.length;
   const first = Math.min(WARM_DAYS * day, Math.floor(n / 3));
   if (first < 2 * day) return undefined;
+  const scoredFrom = n - SCORED_DAYS * day;
   const nowcast = new Nowcast(filled, first, { horizon: stepsAhead, stepsPerDay: day });
   let own = 0;
   let persistence = 0;
@@ -34,7 +37,7 @@ export function scoreNowcast(
   for (let t = first; t + stepsAhead < n; t += 1) {
     const forecast = nowcast.at(t);
     const actual = observed[t + stepsAhead]!;
-    if (Number.isNaN(actual)) continue;
+    if (t < scoredFrom || Number.isNaN(actual)) continue;
     own += Math.abs(actual - forecast);
     persistence += Math.abs(actual - filled[t]!);
     count += 1;
