@@ -11,12 +11,16 @@ const [
   { configJsonSchema },
   { METRICS, API_REQUESTS },
   { OBSERVED, observedName },
+  { checksOf },
+  { gatewayConfig },
 ] = await Promise.all([
   dist('cli/table.js'),
   dist('cli/describe.js'),
   dist('config/describe.js'),
   dist('api/metrics.js'),
   dist('api/observations.js'),
+  dist('doctor/index.js'),
+  dist('config/schema.js'),
 ]);
 
 const cell = (text) => String(text).replaceAll('|', '\\|').replaceAll('\n', ' ');
@@ -160,6 +164,11 @@ function errors() {
   )}\n`;
 }
 
+function checks() {
+  const rows = checksOf(gatewayConfig.parse({}), undefined, false).map(({ id, words }) => [`\`${id}\``, words]);
+  return `${head('Checks of the doctor', '`tidegate doctor` tries what a gateway will do, takes it back, and says what is in the way: `ok`, `info`, `warning`, `blocker`, or `unknown`, with what to do next. Ids stay; a blocker makes the exit code 3. `--output json` is for scripts, `--quiet` shows what needs attention.')}\n${table(['id', 'what is looked at'], rows)}\n`;
+}
+
 const check = process.argv.includes('--check');
 const directory = join(root, 'docs', 'reference');
 mkdirSync(directory, { recursive: true });
@@ -168,6 +177,7 @@ const pages = {
   'configuration.md': configuration(),
   'api.md': await api(),
   'metrics.md': metrics(),
+  'doctor.md': checks(),
   'error-codes.md': errors(),
 };
 let stale = 0;

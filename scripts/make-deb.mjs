@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { SingleBar } from 'cli-progress';
 
 const root = join(import.meta.dirname, '..');
 const compress = process.argv[process.argv.indexOf('--compress') + 1] ?? 'xz';
@@ -46,7 +47,18 @@ const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'u
 const foreign = new RegExp(
   `/bin/napi-v\\d+/(?!linux/${process.arch}\\b)[a-z0-9]+/[a-z0-9]+|/bin/napi-v\\d+/(?!linux\\b)[a-z0-9]+$`,
 );
+const progress = new SingleBar({
+  stream: process.stderr,
+  format: 'packages [{bar}] {percentage} % {path}',
+  barCompleteChar: '#',
+  barIncompleteChar: '.',
+  barsize: 30,
+  clearOnComplete: true,
+  linewrap: false,
+});
+progress.start(Object.keys(packages).length, 0, { path: '' });
 for (const [path, { dev, devOptional }] of Object.entries(packages)) {
+  progress.increment({ path });
   if (path === '' || dev || devOptional || !existsSync(join(root, path))) continue;
   const nested = path.lastIndexOf('/node_modules/') > 0;
   if (nested) continue; // copied with the package that holds it
@@ -55,6 +67,8 @@ for (const [path, { dev, devOptional }] of Object.entries(packages)) {
     filter: (source) => !foreign.test(source),
   });
 }
+
+progress.stop();
 
 mkdirSync(join(tree, 'usr/bin'), { recursive: true });
 symlinkSync('../lib/tidegate/dist/cli/main.js', join(tree, 'usr/bin/tidegate'));
