@@ -26,7 +26,6 @@ import { removeRuntimeFile, runDirectory, writeRuntimeFile } from './config/runt
 import type { GatewayConfig } from './config/schema.js';
 import { examine } from './doctor/index.js';
 import { type ModelInfo, WorkloadRegistry } from './fingerprint/index.js';
-import { END_REASONS } from './flow/end-reasons.js';
 import { ForecastPool } from './forecast/index.js';
 import { IpfixExporter } from './ipfix/index.js';
 import { PlanningCycle } from './pipeline/cycle.js';
@@ -38,7 +37,7 @@ import { PlanOperations } from './pipeline/plan-operations.js';
 import { nextChange } from './pipeline/plan-words.js';
 import { RateMeter } from './pipeline/rate-meter.js';
 import { relearnWorkloads } from './pipeline/relearn.js';
-import { balanceOf, type GatewayStatus, type WorkloadStatus } from './pipeline/status.js';
+import { type GatewayStatus, packetsOf, planStatusOf, type WorkloadStatus } from './pipeline/status.js';
 import { WorkloadMemory } from './pipeline/workload-memory.js';
 import { Planner } from './plan/index.js';
 import { PriceBook } from './pricing/index.js';
@@ -306,8 +305,6 @@ export class Gateway implements Component {
     const writer = this.#store.writer.counters();
     const ingest = this.#ingest?.counters();
     const source = this.#source.counters();
-    const writerLost = writer.lost.reduce((sum, loss) => sum + loss.packets, 0);
-    const lost = [...source.lost, ...(ingest?.lost ?? []), ...writer.lost].filter((loss) => loss.packets > 0);
     const [packetsPerSecond = 0, octetsPerSecond = 0] = this.#rate.rates;
     const state = this.#cycle?.state;
     const interfaces = this.#source.interfaces();
@@ -317,26 +314,13 @@ export class Gateway implements Component {
       startedMs: this.#startedMs,
       nowMs: Date.now(),
       interfaces: interfaces.map((i) => ({ ...i, linkId: linkOf(config, i.name)?.linkId ?? i.name })),
-      packets: balanceOf(
-        source.seenPackets - source.earlierPackets,
-        writer.storedPackets,
-        { ...source.resident, spool: writer.spooledPackets - writer.storedPackets - writerLost },
-        lost,
-      ),
+      packets: packetsOf(source, ingest?.lost ?? [], writer),
       rate: { packetsPerSecond, bitsPerSecond: octetsPerSecond * 8 },
       flows: { active: source.activeFlows, records: source.flowRecords },
       records: { written: writer.storedRecords },
       workloads: this.#workloads(),
       forecasts: state?.forecasts ?? 0,
-      plan: state?.plan
-        ? {
-            id: state.plan.id,
-            costUsd: state.plan.costUsd,
-            doNothingUsd: state.plan.doNothingUsd,
-            createdMs: state.plan.createdMs,
-            next: nextChange(state.plan, Date.now(), this.#names()),
-          }
-        : null,
+      plan: state?.plan ? planStatusOf(state.plan, nextChange(state.plan, Date.now(), this.#names())) : null,
       store: { kind: this.#store.kind, reachable: writer.reachable, spoolBytes: writer.spoolBytes },
       warnings: [
         ...(this.#store.problem === undefined ? [] : [this.#store.problem.toLine()]),
@@ -350,14 +334,11 @@ export class Gateway implements Component {
 
   #figures(): PipelineFigures {
     const ingest = this.#ingest?.counters();
-    const byEndReason = ingest?.byEndReason ?? [];
     return {
       ringFill: this.#source.ringFill,
       overloadLevel: this.#source.overload().level,
       inferQueue: ingest?.waitingBatches ?? 0,
-      recordsByEndReason: Object.fromEntries(
-        END_REASONS.map((reason, i) => [reason, byEndReason[i] ?? 0] as const),
-      ),
+      recordsByEndReason: ingest?.byEndReason ?? {},
       forecasts: this.#cycle?.state.quality ?? [],
       actuations: this.#operations.counts,
     };

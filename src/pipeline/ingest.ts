@@ -42,8 +42,8 @@ export interface IngestCounters {
   readonly writtenPackets: number;
   readonly writtenRecords: number;
   readonly waitingBatches: number;
-  /** Of the records that reached the spool, by index of END_REASONS. */
-  readonly byEndReason: readonly number[];
+  /** Of the records that reached the spool. */
+  readonly byEndReason: Readonly<Record<string, number>>;
   readonly lost: readonly LossCount[];
 }
 
@@ -105,7 +105,9 @@ export class Ingest implements Component {
     return {
       writtenPackets: this.#writtenPackets,
       writtenRecords: this.#writtenRecords,
-      byEndReason: [...this.#byEndReason],
+      byEndReason: Object.fromEntries(
+        END_REASONS.map((reason, i) => [reason, this.#byEndReason[i] ?? 0] as const),
+      ),
       waitingBatches: this.#queue.length + this.#running,
       lost:
         this.#lostPackets === 0

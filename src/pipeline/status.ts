@@ -1,4 +1,4 @@
-import type { InterfaceState, LossCount } from '../capture/source.js';
+import type { InterfaceState, LossCount, SourceCounters } from '../capture/source.js';
 
 /**
  * The conservation law of the whole gateway. `seen = stored + resident + lost`, exactly: `difference` is what is
@@ -65,3 +65,27 @@ export function balanceOf(
   const lost = lostBy.reduce((sum, loss) => sum + loss.packets, 0);
   return { seen, stored, resident, residentBy, lost, lostBy, difference: seen - stored - resident - lost };
 }
+
+/** The balance of a gateway whose parts counted so. Read the last part first: a packet may be counted late, never twice. */
+export function packetsOf(
+  source: SourceCounters,
+  lostBetween: readonly LossCount[],
+  writer: {
+    readonly spooledPackets: number;
+    readonly storedPackets: number;
+    readonly lost: readonly LossCount[];
+  },
+): PacketBalance {
+  const writerLost = writer.lost.reduce((sum, loss) => sum + loss.packets, 0);
+  return balanceOf(
+    source.seenPackets - source.earlierPackets,
+    writer.storedPackets,
+    { ...source.resident, spool: writer.spooledPackets - writer.storedPackets - writerLost },
+    [...source.lost, ...lostBetween, ...writer.lost].filter((loss) => loss.packets > 0),
+  );
+}
+
+export const planStatusOf = (
+  { id, costUsd, doNothingUsd, createdMs }: Omit<PlanStatus, 'next'>,
+  next: PlannedChange | null,
+): PlanStatus => ({ id, costUsd, doNothingUsd, createdMs, next });
