@@ -8,6 +8,7 @@ const table = (titles, rows) =>
   [titles, titles.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 const number = (value, digits = 0) =>
   value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+const named = (flows) => `${flows} ${flows === '1' ? 'flow' : 'flows'}`;
 const on = ({ machine: { cpu, cpus, kernel } }) => `${cpu}, ${cpus} CPUs, Linux ${kernel}.`;
 
 /** By name of the bench: its table. */
@@ -26,12 +27,12 @@ const TABLES = {
     return [
       `CPU nanoseconds a packet, and in parentheses divided by those of \`hash_spinlock\`, on ${on(result)}`,
       table(
-        ['program', ...flows],
+        ['program', ...flows.map(named)],
         programs.map((p) => [`\`${p}\``, ...flows.map((of) => cost(result.rows, p, of))]),
       ),
       'The same with live frames over a veth pair, all the way from page pool to verdict:',
       table(
-        ['program', ...live],
+        ['program', ...live.map(named)],
         programs.map((p) => [`\`${p}\``, ...live.map((of) => cost(result.veth, p, of))]),
       ),
       'Cores that metering takes at line rate with a million Zipf flows, **computed** from the above:',

@@ -122,6 +122,26 @@ describe.skipIf(skip !== undefined)(
     );
 
     test(
+      'an area of the fingerprint map becomes a filter of the traffic',
+      async () => {
+        await open('/map');
+        const box = await page.locator('canvas.map').boundingBox();
+        await page.mouse.move(box!.x + 4, box!.y + 4);
+        await page.mouse.down();
+        await page.mouse.move(box!.x + box!.width - 4, box!.y + box!.height - 4, { steps: 3 });
+        await page.mouse.up();
+        const chosen = await page.getByRole('heading', { name: /flows chosen/ }).textContent();
+        expect(Number(chosen?.split(' ')[0]?.replaceAll(',', ''))).toBeGreaterThan(10);
+        await page.getByRole('button', { name: 'Show their traffic' }).click();
+        await page.getByRole('heading', { level: 1, name: 'Flows' }).waitFor();
+        expect(page.url()).toMatch(/workload=\d+(,|%2C)\d+/);
+        await page.locator('svg.sankey path').first().waitFor();
+        quiet();
+      },
+      PATIENCE_MS,
+    );
+
+    test(
       'the SQL behind a number can be seen and run there',
       async () => {
         await open('/flows');

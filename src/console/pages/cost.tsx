@@ -5,6 +5,7 @@ import { Card, Figure, Waiting } from '../ui/card.js';
 import { Chart, type ChartSeries } from '../ui/chart.js';
 import { Head } from '../ui/head.js';
 import { colourOf, QUIET } from '../ui/palette.js';
+import { Scroll } from '../ui/scroll.js';
 import { useData } from '../use-data.js';
 
 /** What it cost, what doing nothing and perfect foresight would have cost, and how the month's bill is measured. */
@@ -71,7 +72,7 @@ function Days({ ledger }: { readonly ledger: Ledger }) {
     '#GB',
   ];
   return (
-    <div class="scroll">
+    <Scroll of="ledger">
       <table class="numbers">
         <Head titles={titles} />
         <tbody>
@@ -89,13 +90,13 @@ function Days({ ledger }: { readonly ledger: Ledger }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 
 function Bill({ month }: { readonly month: Month }) {
   return (
-    <div class="scroll">
+    <Scroll of="bill">
       <table class="numbers">
         <Head titles={['link', 'item', '#quantity', '#unit price', '#amount', 'why']} />
         <tbody>
@@ -124,7 +125,7 @@ function Bill({ month }: { readonly month: Month }) {
           </tr>
         </tfoot>
       </table>
-    </div>
+    </Scroll>
   );
 }
 
@@ -132,8 +133,10 @@ function Bill({ month }: { readonly month: Month }) {
 function Samples({ link }: { readonly link: MonthLink }) {
   const length = Math.max(link.outBps.length, link.inBps.length);
   const silent = link.elapsedSamples - length;
-  const flat = (value: number): number[] => new Array<number>(length).fill(value);
-  const laid = (values: readonly number[]): number[] => Array.from({ length }, (_, i) => values[i] ?? 0);
+  const flat = (value: number): number[] => new Array<number>(length + 1).fill(value);
+  // The last sample is as wide as the others.
+  const laid = (values: readonly number[]): number[] =>
+    Array.from({ length: length + 1 }, (_, i) => values[Math.min(i, length - 1)] ?? 0);
   const { burstable } = link;
   const series: ChartSeries[] = [
     { label: 'out', colour: colourOf(0), values: laid(link.outBps), fill: 'zero' },
@@ -168,7 +171,7 @@ function Samples({ link }: { readonly link: MonthLink }) {
             plain
             stepped
             label={`${length} samples of ${link.linkId}, the highest first`}
-            xs={Array.from({ length }, (_, i) => i + 1)}
+            xs={Array.from({ length: length + 1 }, (_, i) => i + 1)}
             show={rate}
             height={180}
             series={series}

@@ -6,6 +6,7 @@ import { Chart } from '../ui/chart.js';
 import { Head } from '../ui/head.js';
 import { colourOf, colourOfKey, QUIET } from '../ui/palette.js';
 import { Sankey } from '../ui/sankey.js';
+import { Scroll } from '../ui/scroll.js';
 import { useData } from '../use-data.js';
 
 const RANGES = ['5m', '15m', '1h', '6h', '24h', '7d', '30d'] as const;
@@ -128,7 +129,9 @@ function Stacked({ flows }: { readonly flows: Flows }) {
     const below = sums.at(-1);
     sums.push(part.bps.map((bps, i) => bps + (below?.[i] ?? 0)));
   }
-  const xs = flows.total.bps.map((_, i) => flows.fromMs + i * flows.stepMs);
+  // Before the first traffic of the range there is nothing to show; one step of it says so.
+  const first = Math.max(0, flows.total.bps.findIndex((bps) => bps > 0) - 1);
+  const xs = flows.total.bps.slice(first).map((_, i) => flows.fromMs + (first + i) * flows.stepMs);
   return (
     <Chart
       label={`Stacked traffic, ${parts.length} parts, ${rate(flows.total.averageBps)} on average`}
@@ -138,8 +141,8 @@ function Stacked({ flows }: { readonly flows: Flows }) {
         .map((part, i) => ({
           label: part.label,
           colour: part.colour,
-          values: sums[i] ?? [],
-          own: part.bps,
+          values: (sums[i] ?? []).slice(first),
+          own: part.bps.slice(first),
           fill: i === 0 ? ('zero' as const) : parts.length - i,
         }))
         .reverse()}
@@ -150,7 +153,7 @@ function Stacked({ flows }: { readonly flows: Flows }) {
 function Top({ flows, by }: { readonly flows: Flows; readonly by: string }) {
   const rows = [...flows.groups, ...(flows.others.octets > 0 ? [flows.others] : []), flows.total];
   return (
-    <div class="scroll">
+    <Scroll of="top">
       <table class="numbers">
         <caption class="muted">
           From <code>{flows.table}</code>, steps of {flows.stepMs / 1000} s
@@ -181,6 +184,6 @@ function Top({ flows, by }: { readonly flows: Flows; readonly by: string }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }

@@ -5,6 +5,7 @@ import { Card, Figure, Waiting } from '../ui/card.js';
 import { Chart, type ChartSeries } from '../ui/chart.js';
 import { Head } from '../ui/head.js';
 import { colourOf, QUIET } from '../ui/palette.js';
+import { Scroll } from '../ui/scroll.js';
 import { Spark } from '../ui/spark.js';
 import { useData } from '../use-data.js';
 
@@ -94,7 +95,7 @@ function One({ series: s }: { readonly series: ForecastSeries }) {
         {s.accuracy.length === 0 ? (
           <p class="muted">None yet: a forecast is judged when its horizon is over.</p>
         ) : (
-          <div class="scroll">
+          <Scroll of="realised errors">
             <table class="numbers">
               <Head titles={['day', 'model', '#forecasts', '#mean error', '#of the mean', '#bias']} />
               <tbody>
@@ -110,7 +111,7 @@ function One({ series: s }: { readonly series: ForecastSeries }) {
                 ))}
               </tbody>
             </table>
-          </div>
+          </Scroll>
         )}
       </Card>
       <Card title="Who says so" wide>
@@ -183,7 +184,7 @@ function Paths({
 
 function Table({ forecasts }: { readonly forecasts: readonly Judged[] }) {
   return (
-    <div class="scroll">
+    <Scroll of="all series">
       <table class="numbers">
         <Head titles={['of', 'ahead', '#up to', 'status', '#by naive', '#P90', '#P99', 'made']} />
         <tbody>
@@ -207,6 +208,6 @@ function Table({ forecasts }: { readonly forecasts: readonly Judged[] }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }

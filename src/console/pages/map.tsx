@@ -105,6 +105,9 @@ export function MapPage() {
               <li key={w.workloadId}>
                 <span class="swatch" style={{ background: colourOfKey(w.workloadId) }} />
                 <a href={`/workloads/${w.workloadId}`}>{w.name}</a>{' '}
+                <a href={`/flows?workload=${w.workloadId}`} aria-label={`traffic of ${w.name}`}>
+                  traffic
+                </a>{' '}
                 {w.isNew && <span class="badge good">new</span>}
               </li>
             ))}

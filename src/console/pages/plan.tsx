@@ -7,6 +7,7 @@ import { Card, Figure, Waiting } from '../ui/card.js';
 import { Gantt } from '../ui/gantt.js';
 import { Head } from '../ui/head.js';
 import { colourOfKey } from '../ui/palette.js';
+import { Scroll } from '../ui/scroll.js';
 import { useChange } from '../use-change.js';
 import { useData } from '../use-data.js';
 
@@ -188,7 +189,7 @@ function Diff({ planId }: { readonly planId: string }) {
             {short(Math.abs(data.violationMinutes))} minutes without room{' '}
             {data.violationMinutes <= 0 ? 'fewer' : 'more'}
           </p>
-          <div class="scroll">
+          <Scroll of="changes">
             <table class="numbers">
               <Head titles={['workload', 'link', '#before', '#after']} />
               <tbody>
@@ -202,7 +203,7 @@ function Diff({ planId }: { readonly planId: string }) {
                 ))}
               </tbody>
             </table>
-          </div>
+          </Scroll>
         </>
       )}
     </Card>
@@ -244,7 +245,7 @@ function History() {
   return (
     <Card title="Plans" sql={plans.data?.sql ?? []} wide>
       <Waiting of={plans} />
-      <div class="scroll">
+      <Scroll of="plans">
         <table class="numbers">
           <Head titles={['plan', 'made', '#costs', '#doing nothing', '#minutes without room', 'state']} />
           <tbody>
@@ -262,7 +263,7 @@ function History() {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </Card>
   );
 }

@@ -4,6 +4,7 @@ import { count, percent, rate, relative } from '../format.js';
 import { go, rest } from '../router.js';
 import type { HistogramAxes, WorkloadCard, WorkloadDetail, Workloads } from '../types.js';
 import { Card, Waiting } from '../ui/card.js';
+import { Scroll } from '../ui/scroll.js';
 import { Histogram } from '../ui/spark.js';
 import { useChange } from '../use-change.js';
 import { useData } from '../use-data.js';
@@ -160,7 +161,7 @@ function Detail({ workloadId }: { readonly workloadId: number }) {
         >
           <fieldset>
             <legend>Endpoints</legend>
-            <div class="scroll" style={{ maxHeight: '220px' }}>
+            <Scroll of="endpoints">
               {data.endpoints.map((key) => (
                 <div key={key}>
                   <label>
@@ -175,7 +176,7 @@ function Detail({ workloadId }: { readonly workloadId: number }) {
                   </label>
                 </div>
               ))}
-            </div>
+            </Scroll>
           </fieldset>
           <p class="row">
             <label>

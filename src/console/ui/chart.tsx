@@ -75,7 +75,7 @@ export function Chart({
     const ink = css('--muted');
     const steps = stepped ? uPlot.paths.stepped?.({ align: 1 }) : undefined;
     const grid = { stroke: css('--line'), width: 1 };
-    const axis = { stroke: ink, grid, ticks: grid, font: '11px system-ui' };
+    const axis = { stroke: ink, grid, ticks: grid, font: '11px system-ui', size: 30 };
     const options: uPlot.Options = {
       width: Math.max(120, host.clientWidth),
       height,

@@ -2,6 +2,7 @@ import { clock, rate, short } from '../format.js';
 import type { Plan } from '../types.js';
 import { Legend } from './legend.js';
 import { colourOfKey } from './palette.js';
+import { Scroll } from './scroll.js';
 
 const WIDTH = 960;
 const LEFT = 110;
@@ -31,7 +32,7 @@ export function Gantt({
   const height = targets.length * ROW + 18;
   const workloads = [...new Set(own.map((a) => a.workloadId))].sort((a, b) => a - b);
   return (
-    <div class="scroll">
+    <Scroll of={`${resource} by target`}>
       <svg
         class="gantt"
         viewBox={`0 0 ${WIDTH} ${height}`}
@@ -103,6 +104,6 @@ export function Gantt({
           ))}
       </svg>
       <Legend entries={workloads.map((id) => ({ label: nameOf(id), colour: colourOfKey(id) }))} />
-    </div>
+    </Scroll>
   );
 }

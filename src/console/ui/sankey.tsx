@@ -3,6 +3,7 @@ import { octets, rate } from '../format.js';
 import { setQuery } from '../router.js';
 import type { SankeyAnswer } from '../types.js';
 import { colourOfKey, QUIET } from './palette.js';
+import { Scroll } from './scroll.js';
 
 /** As the API has it; the layout's own `value` is a number, so its name for the filter is `key`. */
 type Node = Omit<SankeyAnswer['nodes'][number], 'value'> & { readonly key: string };
@@ -46,7 +47,7 @@ export function Sankey({ answer }: { readonly answer: SankeyAnswer }) {
   const path = sankeyLinkHorizontal<Node, Flow>();
   const label = (end: unknown): string => (end as Node).label;
   return (
-    <div class="scroll">
+    <Scroll of="ways of the traffic">
       <svg class="sankey" viewBox={`0 0 ${WIDTH} ${height}`}>
         <title>{`Traffic from link to workload to peer: ${answer.nodes.length} nodes, ${answer.links.length} ways; the same numbers are in the table of traffic`}</title>
         {graph.links.map((link) => (
@@ -97,6 +98,6 @@ export function Sankey({ answer }: { readonly answer: SankeyAnswer }) {
           );
         })}
       </svg>
-    </div>
+    </Scroll>
   );
 }

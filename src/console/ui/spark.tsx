@@ -60,7 +60,8 @@ export function Histogram({
   const width = 12 * Math.max(1, values.length);
   const edge = (i: number): string => {
     const at = edges[i];
-    return at === undefined ? '∞' : at >= 1000 ? `${Math.round(at / 100) / 10}k` : String(Math.round(at));
+    if (at === undefined) return '∞';
+    return unit === 'µs' && at >= 1000 ? `${Math.round(at / 100) / 10} ms` : `${Math.round(at)} ${unit}`;
   };
   return (
     <>
@@ -76,7 +77,7 @@ export function Histogram({
           const height = total > 0 ? Math.max(value > 0 ? 1.5 : 0, (value / top) * 34) : 0;
           return (
             <rect key={i} x={i * 12 + 1} y={35 - height} width="10" height={height} fill="var(--accent)">
-              <title>{`${i === 0 ? '0' : edge(i - 1)}–${edge(i)} ${unit}: ${total > 0 ? ((100 * value) / total).toFixed(1) : '0'} %`}</title>
+              <title>{`${i === 0 ? '0' : edge(i - 1)}–${edge(i)}: ${total > 0 ? ((100 * value) / total).toFixed(1) : '0'} %`}</title>
             </rect>
           );
         })}
@@ -84,11 +85,11 @@ export function Histogram({
       <span class="ends muted" aria-hidden="true">
         <span>
           {'< '}
-          {edge(0)} {unit}
+          {edge(0)}
         </span>
         <span>
           {'≥ '}
-          {edge(values.length - 2)} {unit}
+          {edge(values.length - 2)}
         </span>
       </span>
     </>

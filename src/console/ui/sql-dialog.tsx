@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { post, wordsOf } from '../api.js';
 import { count } from '../format.js';
 import type { SqlAnswer } from '../types.js';
+import { Scroll } from './scroll.js';
 
 const shown = signal<readonly string[] | undefined>(undefined);
 
@@ -57,7 +58,7 @@ function Statement({ sql }: { readonly sql: string }) {
         </p>
       )}
       {answer && (
-        <div class="scroll">
+        <Scroll of="rows">
           <table>
             <thead>
               <tr>
@@ -78,7 +79,7 @@ function Statement({ sql }: { readonly sql: string }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </section>
   );
