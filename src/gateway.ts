@@ -90,6 +90,7 @@ export class Gateway implements Component {
   #memory: WorkloadMemory | undefined;
   #ingest: Ingest | undefined;
   #cycle: PlanningCycle | undefined;
+  #privileged: string | undefined;
   #linkPrices: LinkPrices | undefined;
   #pool: Piscina | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -189,8 +190,14 @@ export class Gateway implements Component {
     const { config, logger, mode } = this.#options;
     if (mode === 'lab') return;
     const kept = keptCapabilities(config);
-    const left = this.#source.dropPrivileges(new Set(kept.keys()));
-    logger.info({ left, because: Object.fromEntries(kept) }, 'capabilities given up');
+    try {
+      const left = this.#source.dropPrivileges(new Set(kept.keys()));
+      logger.info({ left, because: Object.fromEntries(kept) }, 'capabilities given up');
+    } catch (error) {
+      // Metering matters more than having less right to do harm; whoever looks is told.
+      this.#privileged = `capabilities could not be given up: ${messageOf(error)}`;
+      logger.error({ err: error }, this.#privileged);
+    }
   }
 
   /** Tells other processes of this user where the gateway is. */
@@ -328,6 +335,7 @@ export class Gateway implements Component {
           i.mode === 'generic' ? [`${i.name} is in generic mode: ${i.reason ?? ''}`] : [],
         ),
         ...this.#api.problems,
+        ...(this.#privileged === undefined ? [] : [this.#privileged]),
       ],
     };
   }
