@@ -165,7 +165,10 @@ function errors() {
 }
 
 function checks() {
-  const rows = checksOf(gatewayConfig.parse({}), undefined, false).map(({ id, words }) => [`\`${id}\``, words]);
+  const rows = checksOf(gatewayConfig.parse({}), undefined, false).map(({ id, words }) => [
+    `\`${id}\``,
+    words,
+  ]);
   return `${head('Checks of the doctor', '`tidegate doctor` tries what a gateway will do, takes it back, and says what is in the way: `ok`, `info`, `warning`, `blocker`, or `unknown`, with what to do next. Ids stay; a blocker makes the exit code 3. `--output json` is for scripts, `--quiet` shows what needs attention.')}\n${table(['id', 'what is looked at'], rows)}\n`;
 }
 
