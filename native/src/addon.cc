@@ -47,6 +47,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	tidegate::InitCapture(env, exports);
 	tidegate::InitMeters(env, exports);
 	tidegate::InitFlood(env, exports);
+	tidegate::InitFrameRun(env, exports);
 	tidegate::InitHostProbe(env, exports);
 	tidegate::InitPacketBench(env, exports);
 	tidegate::InitPrivileges(env, exports);

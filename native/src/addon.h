@@ -9,6 +9,7 @@ namespace tidegate
 void InitCapture(Napi::Env env, Napi::Object exports);
 void InitMeters(Napi::Env env, Napi::Object exports);
 void InitFlood(Napi::Env env, Napi::Object exports);
+void InitFrameRun(Napi::Env env, Napi::Object exports);
 void InitHostProbe(Napi::Env env, Napi::Object exports);
 void InitPacketBench(Napi::Env env, Napi::Object exports);
 void InitPrivileges(Napi::Env env, Napi::Object exports);

@@ -76,6 +76,16 @@ export const actuateConfig = z.strictObject({
       ),
     })
     .optional(),
+  /** What acts without waiting for the next plan, in mode "automatic": rates above the forecast on a link that is full. */
+  surge: z
+    .strictObject({
+      /** A link counts as full above this part of its capacity. */
+      fullAt: z.number().positive().max(1).default(0.85),
+      /** Looks in a row before it acts. */
+      consecutive: z.int().positive().default(2),
+      every: durationSetting.prefault('500ms'),
+    })
+    .prefault({}),
   guard: z
     .strictObject({
       lossRatio: z.number().min(0).max(1).default(0.01),

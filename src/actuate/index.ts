@@ -39,6 +39,7 @@ export {
 export { KubernetesActuator, type KubernetesOptions, type KubernetesWorkload } from './kubernetes.js';
 export { FileLease } from './lease.js';
 export type { ActuatedLink, EndpointsOf, ServiceEndpoint } from './link.js';
+export { LinkRates } from './link-rates.js';
 export { type BlackoutWindow, type Policy, reasonsAgainst, shareMoved } from './policy.js';
 export {
   type LinkCounts,
@@ -53,4 +54,5 @@ export type { LinkWeights } from './shares.js';
 export { SteerActuator, type SteerOptions } from './steer.js';
 export { StepActuator } from './step-actuator.js';
 export { SurgeRule, type SurgeRuleOptions } from './surge-rule.js';
+export { movedAway, SurgeWatch, type SurgeWatchOptions } from './surge-watch.js';
 export { signatureOf, WebhookActuator, type WebhookOptions } from './webhook.js';

@@ -39,10 +39,14 @@ export class SurgeRule {
     this.#bandBps = upperBps;
   }
 
-  /** Whether to act on this sample. */
-  observe(rateBps: number): boolean {
+  /**
+   * Whether to act on this sample.
+   *
+   * @param linkBps what the link carries, where the band is one of more than the link
+   */
+  observe(rateBps: number, linkBps = rateBps): boolean {
     const { capacityBps, fullAt, consecutive } = this.#options;
-    const outside = rateBps > this.upperBps && rateBps > fullAt * capacityBps;
+    const outside = rateBps > this.upperBps && linkBps > fullAt * capacityBps;
     this.#streak = outside ? this.#streak + 1 : 0;
     return this.#streak >= consecutive;
   }

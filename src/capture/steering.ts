@@ -47,6 +47,8 @@ const NS_PER_MS = 1e6;
 export class SteeringDatapath {
   readonly #native: NativeCapture;
   readonly #links = new Map<string, { readonly number: number; readonly link: SteeredLink }>();
+  /** As last read: nobody but `apply` changes them while this process has the datapath. */
+  #rules: SteeredRule[] | undefined;
 
   constructor(native: NativeCapture) {
     this.#native = native;
@@ -107,8 +109,12 @@ export class SteeringDatapath {
         });
       seen.set(claim, workload);
     }
+    this.#rules = undefined;
     try {
-      return await this.#native.steerApply(native);
+      const report = await this.#native.steerApply(native);
+      // Now, not when the next change is waiting for it.
+      this.#rules = this.#readRules();
+      return report;
     } catch (error) {
       throw explainSteering(error, '');
     }
@@ -116,6 +122,11 @@ export class SteeringDatapath {
 
   /** The rules in force. */
   rules(): SteeredRule[] {
+    this.#rules ??= this.#readRules();
+    return [...this.#rules];
+  }
+
+  #readRules(): SteeredRule[] {
     const names = new Map([...this.#links].map(([name, { number }]) => [number, name]));
     return this.state().rules.map((rule) => ({
       workloadId: rule.workload,

@@ -8,12 +8,14 @@ import {
   FileJournal,
   FileLease,
   type JournalEntry,
+  LinkRates,
   makeActuators,
   PlanApplier,
   type PlanPreview,
   planAt,
   policyOf,
   type ServiceEndpoint,
+  SurgeWatch,
   type Verification,
 } from '../actuate/index.js';
 import type { Component } from '../base/component.js';
@@ -105,6 +107,10 @@ export class PlanOperations implements Component {
   readonly #applier: PlanApplier;
   /** Absent where nothing can move. */
   readonly #guard: PlanGuard | undefined;
+  /** Absent where nothing may move by itself. */
+  readonly #surge: { readonly watch: SurgeWatch; readonly rates: LinkRates } | undefined;
+  /** The newest plan that was offered, applied or not: what was expected. */
+  #expected: ActuationPlan | undefined;
   /** Journal lines that are on disk and not yet in the store; they go there together. */
   #unwritten: JournalEntry[] = [];
   #following: ActuationPlan | undefined;
@@ -142,6 +148,25 @@ export class PlanOperations implements Component {
       logger,
     });
     this.#guard = this.#dry ? undefined : this.#makeGuard();
+    this.#surge = this.#dry || config.mode !== 'automatic' ? undefined : this.#makeSurge();
+  }
+
+  #makeSurge(): { readonly watch: SurgeWatch; readonly rates: LinkRates } {
+    const { config, links, netns, logger } = this.#options;
+    const rates = new LinkRates(links, netns);
+    const watch = new SurgeWatch({
+      links,
+      rates: () => rates.read(),
+      plan: () => this.#expected,
+      following: () => this.#following,
+      apply: (plan) => this.#apply(plan, false),
+      maxShareMoved: config.maxShareMoved,
+      rule: { fullAt: config.surge.fullAt, consecutive: config.surge.consecutive },
+      everyMs: config.surge.every,
+      now: this.#now,
+      logger,
+    });
+    return { watch, rates };
   }
 
   #makeGuard(): PlanGuard {
@@ -194,11 +219,14 @@ export class PlanOperations implements Component {
     this.#timer = setInterval(() => void this.#follow(), FOLLOW_EVERY_MS);
     this.#timer.unref();
     await this.#guard?.start();
+    await this.#surge?.watch.start();
   }
 
   /** What was applied stays: if Tidegate ends, traffic flows on as it is. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
+    await this.#surge?.watch.stop();
+    await this.#surge?.rates.close();
     await this.#guard?.stop();
     await this.#busy;
     await this.keep().catch((error: unknown) =>
@@ -210,6 +238,7 @@ export class PlanOperations implements Component {
 
   /** Takes a new plan: applied at once where the policy is automatic or nothing can move, else left to be asked for. */
   async offer(plan: Plan): Promise<void> {
+    this.#expected = this.#actuation(plan);
     if (!this.#dry && this.#options.config.mode !== 'automatic') return;
     if (this.#options.config.mode === 'observe') return;
     try {

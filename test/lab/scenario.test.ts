@@ -44,6 +44,14 @@ describe.skipIf(skip !== undefined)(`scenarios${skip === undefined ? '' : ` (ski
     },
   );
 
+  test('frames: changes under many flows that come and go move, lose and reorder none', async () => {
+    const report = await play('frames');
+    expect(report.movedFlows).toBe(0);
+    expect(report.reorderedPackets).toBe(0);
+    expect(report.lostPackets).toBeLessThanOrEqual(report.interfaceDrops!);
+    expect(report.flows).toBeGreaterThan(2000);
+  });
+
   test('link-down: new flows go the other way; the state is as journalled', async () => {
     const report = await play('link-down');
     expect(report.lossWindowMs).toBeLessThan(Number.POSITIVE_INFINITY);

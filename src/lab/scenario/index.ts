@@ -3,6 +3,7 @@ import { labError } from '../errors.js';
 import { LabTopology } from '../topology.js';
 import { ceilingsScenario } from './ceiling-changes.js';
 import { dayScenario } from './day.js';
+import { framesScenario } from './frames.js';
 import { guardBreachScenario } from './guard-breach.js';
 import { killMidApplyScenario } from './kill-mid-apply.js';
 import { linkDownScenario } from './link-down.js';
@@ -16,6 +17,7 @@ export { STEERING_NAMES, type SteeringName } from './stage.js';
 
 const SCENARIOS: Readonly<Record<string, (stage: Stage, brief: boolean) => Promise<ScenarioReport>>> = {
   steer: (stage, brief) => steerScenario(stage, brief ? { changes: 15 } : {}),
+  frames: (stage, brief) => framesScenario(stage, brief ? { changes: 10 } : {}),
   'link-down': (stage) => linkDownScenario(stage),
   ceilings: (stage, brief) => ceilingsScenario(stage, brief ? 1 : 3),
   surge: (stage) => surgeScenario(stage),

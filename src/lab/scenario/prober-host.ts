@@ -69,15 +69,16 @@ function serve(host: string, port: number, name: string): Promise<true> {
   });
 }
 
-/** Opens `count` connections that then send `perSecond` small messages each, evenly. */
+/** Opens `count` connections that then send `perSecond` messages of `octets` each, evenly. */
 async function chat(
   host: string,
   port: number,
   localAddress: string,
   count: number,
   perSecond: number,
+  octets: number,
 ): Promise<true> {
-  const message = Buffer.alloc(64, 97);
+  const message = Buffer.alloc(octets, 97);
   await Promise.all(
     Array.from({ length: count }, async () => {
       const socket = connect({ host, port, localAddress, noDelay: true });
@@ -173,7 +174,14 @@ async function answer(question: ProberQuestion): Promise<unknown> {
     case 'serve':
       return serve(question.host, question.port, question.name);
     case 'chat':
-      return chat(question.host, question.port, question.localAddress, question.count, question.perSecond);
+      return chat(
+        question.host,
+        question.port,
+        question.localAddress,
+        question.count,
+        question.perSecond,
+        question.octets,
+      );
     case 'end-chat':
       return endChat();
     case 'sink':

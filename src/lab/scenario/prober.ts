@@ -23,6 +23,7 @@ export type ProberQuestion =
       readonly localAddress: string;
       readonly count: number;
       readonly perSecond: number;
+      readonly octets: number;
     }
   | { readonly ask: 'end-chat' }
   | { readonly ask: 'sink'; readonly host: string; readonly port: number }

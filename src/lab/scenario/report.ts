@@ -31,6 +31,8 @@ export interface ScenarioReport {
   /** Connections that broke or were answered by another server than before. */
   readonly movedFlows?: number;
   readonly packetsPerSecond?: number;
+  /** Flows that took part, one after the other. */
+  readonly flows?: number;
   /** From leaving the expected band until the first new flow on the public side. */
   readonly reactionMs?: number;
   /** From the reaction until the request latency's p99 was under its goal again. */
@@ -60,3 +62,26 @@ export interface ScenarioReport {
 /** The value below which `quantile` of the sorted values are; NaN of none. */
 export const quantileOf = (sorted: readonly number[], quantile: number): number =>
   sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(quantile * sorted.length) - 1))] ?? Number.NaN;
+
+/**
+ * How long after each request for other weights the first packet of a new flow came to the side that was asked for.
+ *
+ * @param arrivals first packets of flows by side, ms of the monotonic clock, ascending
+ */
+export function steeringFigures(
+  flips: readonly { readonly atMs: number; readonly to: number }[],
+  arrivals: readonly ArrayLike<number>[],
+): NonNullable<ScenarioReport['steering']> {
+  const delays = flips
+    .map(({ atMs, to }) => {
+      const first = Array.from(arrivals[to] ?? []).find((time) => time > atMs);
+      return (first ?? Number.POSITIVE_INFINITY) - atMs;
+    })
+    .sort((a, b) => a - b);
+  return {
+    changes: flips.length,
+    p50Ms: quantileOf(delays, 0.5),
+    p99Ms: quantileOf(delays, 0.99),
+    maxMs: delays.at(-1) ?? Number.NaN,
+  };
+}

@@ -79,6 +79,8 @@ export class Stage {
       const source = new XdpSource({
         interfaces: topology.interfaces.map((i) => ({ name: i.name, netns: topology.gatewayNetns })),
         steering: true,
+        // As a whole gateway in a lab has it: probes of a moment ago are no flows in progress.
+        idleTimeoutMs: 2_000,
       });
       this.source = source;
       this.steering = new SteerActuator({ ...options, datapath: () => source.steering });

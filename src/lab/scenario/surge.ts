@@ -1,4 +1,8 @@
-import { SurgeRule } from '../../actuate/index.js';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FileLease, LinkRates, PlanApplier, SurgeWatch } from '../../actuate/index.js';
+import { linkPlan } from '../plan.js';
 import type { ScenarioReport } from './report.js';
 import { monotonicMs, type Stage } from './stage.js';
 import { SAMPLE_MS, WebLoad } from './web-load.js';
@@ -15,45 +19,73 @@ export interface SurgeOptions {
 const LEARN_MS = 3_000;
 const LIMIT_MS = 15_000;
 
+/** How far above what was seen the forecast's band ends. */
+const BAND = 1.5;
+
 /**
- * A flash crowd comes to a service whose private link is small. The reactive rule sees the live rate leave the band
- * of the quiet time before, and lets new flows be served from the public side.
+ * A flash crowd comes to a service whose private link is small. The watch of a running gateway sees the live rates,
+ * by the kernel's counters, leave the band of the plan in force, and lets new flows be served from the public side: by
+ * the applier, under its policy, in its journal.
  */
 export function surgeScenario(stage: Stage, options: SurgeOptions = {}): Promise<ScenarioReport> {
   const { capacityBps = 4e6, goalMs = 100, factor = 14 } = options;
+  const directory = mkdtempSync(join(tmpdir(), 'tidegate-surge-'));
+  const links = (['private', 'public-a'] as const).map((linkId) => ({
+    linkId,
+    interfaceName: linkPlan(linkId).interfaceName,
+    capacityBps: linkId === 'private' ? capacityBps : 1e9,
+  }));
+  const rates = new LinkRates(links, stage.topology.gatewayNetns);
+  const applier = new PlanApplier({
+    actuators: [stage.steering],
+    journal: stage.journal,
+    lease: new FileLease(join(directory, 'lease.json')),
+    policy: { mode: 'automatic', maxChangesPerHour: 100, maxShareMoved: 1, blackout: [], pinned: [] },
+  });
+  const quiet = stage.plan({ private: 1 });
   return WebLoad.run(stage, capacityBps, async (load) => {
-    const rule = new SurgeRule({ capacityBps });
-    let before = 0;
+    let [before, bandBps] = [0, 0];
     for (const began = monotonicMs(); monotonicMs() - began < LEARN_MS; ) {
       const { privateBps, p99Ms } = await load.sample();
-      rule.learn(privateBps);
+      bandBps = Math.max(bandBps, BAND * privateBps);
       before = Math.max(before, p99Ms || 0);
     }
-    load.set(factor);
-    let leftMs = Number.NaN;
-    let movedMs = Number.NaN;
-    let firstPublicMs = Number.NaN;
-    let recoveredMs = Number.NaN;
-    let worst = 0;
-    let after = Number.NaN;
-    for (const began = monotonicMs(); monotonicMs() - began < LIMIT_MS && Number.isNaN(recoveredMs); ) {
-      const { privateBps, p99Ms, publicFlows, atMs } = await load.sample();
-      worst = Math.max(worst, p99Ms || 0);
-      // It left some time in the sample.
-      if (Number.isNaN(leftMs) && privateBps > rule.upperBps) leftMs = atMs - SAMPLE_MS;
-      if (rule.observe(privateBps) && Number.isNaN(movedMs)) {
-        await stage.weights({ 'public-a': 1 });
-        movedMs = monotonicMs();
+    const watch = new SurgeWatch({
+      links,
+      rates: () => rates.read(),
+      plan: () => ({ ...quiet, allocations: quiet.allocations.map((a) => ({ ...a, rateBps: bandBps })) }),
+      following: () => undefined,
+      apply: (plan) => applier.apply(plan),
+      maxShareMoved: 1,
+    });
+    await watch.start();
+    try {
+      load.set(factor);
+      let leftMs = Number.NaN;
+      let firstPublicMs = Number.NaN;
+      let recoveredMs = Number.NaN;
+      let worst = 0;
+      let after = Number.NaN;
+      for (const began = monotonicMs(); monotonicMs() - began < LIMIT_MS && Number.isNaN(recoveredMs); ) {
+        const { privateBps, p99Ms, publicFlows, atMs } = await load.sample();
+        worst = Math.max(worst, p99Ms || 0);
+        // It left some time in the sample.
+        if (Number.isNaN(leftMs) && privateBps > bandBps) leftMs = atMs - SAMPLE_MS;
+        if (Number.isNaN(firstPublicMs) && publicFlows > 0) firstPublicMs = atMs;
+        if (!Number.isNaN(firstPublicMs) && p99Ms < goalMs) [recoveredMs, after] = [atMs, p99Ms];
       }
-      if (Number.isNaN(firstPublicMs) && publicFlows > 0) firstPublicMs = atMs;
-      if (!Number.isNaN(firstPublicMs) && p99Ms < goalMs) [recoveredMs, after] = [atMs, p99Ms];
+      return {
+        scenario: 'surge',
+        reactionMs: firstPublicMs - leftMs,
+        recoveryMs: recoveredMs - firstPublicMs,
+        latencyP99Ms: { before, worst, after },
+        journal: stage.journal.all,
+      };
+    } finally {
+      await watch.stop();
     }
-    return {
-      scenario: 'surge',
-      reactionMs: firstPublicMs - leftMs,
-      recoveryMs: recoveredMs - firstPublicMs,
-      latencyP99Ms: { before, worst, after },
-      journal: stage.journal.all,
-    };
+  }).finally(async () => {
+    await rates.close();
+    rmSync(directory, { recursive: true, force: true });
   });
 }
