@@ -46,7 +46,8 @@ const MATURE_SEASONS = 21;
 /** Origins before the scored ones of a long series: what bands and choice learn from. */
 const LEARNING_SEASONS = 14;
 
-const refused = (points: number, refusal: string): SeriesScore => ({
+/** The row of a series that cannot be scored. */
+export const refusedSeries = (points: number, refusal: string): SeriesScore => ({
   points,
   origins: 0,
   mix: [],
@@ -69,11 +70,11 @@ export function backtestSeries(observed: Float64Array, options: BacktestOptions)
   const points = observed.filter((value) => !Number.isNaN(value)).length;
   const stride = Math.max(1, Math.round(season / 4));
   if (n < 3 * season + horizon)
-    return refused(
+    return refusedSeries(
       points,
       `${n} steps are too few for three seasons of ${season} and a horizon of ${horizon}`,
     );
-  if (observed.some((value) => Math.abs(value) > 1e18)) return refused(points, 'values beyond 1e18');
+  if (observed.some((value) => Math.abs(value) > 1e18)) return refusedSeries(points, 'values beyond 1e18');
   const filled = fillFromPast(observed, season);
   const warm = Math.min(WARM_SEASONS, Math.max(2, Math.floor((n - horizon) / season / 3))) * season;
   const first = Math.max(warm, n - horizon - (SCORED_SEASONS + LEARNING_SEASONS) * season);
@@ -147,7 +148,7 @@ export function backtestSeries(observed: Float64Array, options: BacktestOptions)
       }
     }
   }
-  if (count === 0) return refused(points, 'no observed value in any scored horizon');
+  if (count === 0) return refusedSeries(points, 'no observed value in any scored horizon');
   const byBucket = ends.map((_, b) => ({
     p90: covered[b]![P90]! / seen[b]!,
     p99: covered[b]![P99]! / seen[b]!,

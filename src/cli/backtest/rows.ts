@@ -10,6 +10,8 @@ const fail = defineErrors({
 /** What a backtest says of one series. */
 export interface Row extends Partial<SeriesScore> {
   readonly file: string;
+  /** Its column, where several were named. */
+  readonly column?: string;
   readonly nowcast?: NowcastScore | null;
 }
 

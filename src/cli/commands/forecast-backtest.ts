@@ -1,11 +1,11 @@
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
-import { defineErrors } from '../../base/errors.js';
+import { defineErrors, TidegateError } from '../../base/errors.js';
 import { parseDurationMs } from '../../base/units.js';
-import { backtestSeries } from '../../forecast/backtest.js';
+import { backtestSeries, refusedSeries } from '../../forecast/backtest.js';
 import { assertModels } from '../../forecast/models.js';
 import { scoreNowcast } from '../../forecast/nowcast/score.js';
-import { coarsen, parseSeries } from '../../forecast/read-series.js';
+import { coarsen, type RegularSeries, readCsv, seriesOf, valueColumns } from '../../forecast/read-series.js';
 import { scoreM4 } from '../backtest/m4-files.js';
 import { type Row, readText, summarise } from '../backtest/rows.js';
 import type { CliContext, OutputFormat } from '../context.js';
@@ -47,14 +47,24 @@ function stepsOf(name: string, text: string, stepMs: number): number {
   return steps;
 }
 
+/** One file without usable rows says so in its row; the others are scored all the same. */
+function readOrRefuse(read: () => RegularSeries): RegularSeries | TidegateError {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof TidegateError && error.code === 'TG_FORECAST_CSV') return error;
+    throw error;
+  }
+}
+
 /** `tidegate forecast backtest`: how good the forecasts would have been on any series, from its past only. */
 export function registerBacktest(forecast: Command, context: CliContext): void {
   forecast
     .command('backtest')
     .description('how good the forecasts would have been on series in CSV files, at rolling origins')
     .argument('[files...]', 'CSV files with a header')
-    .option('--timestamp-column <name>', 'dates, or seconds or milliseconds since 1970', 'timestamp')
-    .option('--value-column <name>', 'numbers; empty = not observed', 'value')
+    .option('--timestamp-column <name>', 'dates, or s, ms, µs or ns since 1970', 'timestamp')
+    .option('--value-column <name>', 'numbers, empty = not observed; several separated by commas', 'value')
     .option('--season <length>', 'shortest season, steps (288) or a duration (1d)', '1d')
     .option('--horizon <length>', 'how far ahead, steps or a duration', '1d')
     .option('--step <duration>', 'average to longer steps first, e.g. 1h')
@@ -74,8 +84,21 @@ export function registerBacktest(forecast: Command, context: CliContext): void {
       if (models !== undefined) assertModels(models);
       const rows: Row[] = [];
       const progress = progressOn(context);
-      for (const [i, file] of files.entries()) {
-        const series = parseSeries(readText(file), file, options.timestampColumn, options.valueColumn);
+      const wanted = files.flatMap((file) => {
+        const table = readCsv(readText(file), file);
+        const columns = valueColumns(table, file, options.valueColumn);
+        return columns.map((column) => ({
+          file,
+          read: () => seriesOf(table, file, options.timestampColumn, column),
+          ...(columns.length > 1 ? { column } : {}),
+        }));
+      });
+      for (const [i, { file, read, ...named }] of wanted.entries()) {
+        const series = readOrRefuse(read);
+        if (series instanceof TidegateError) {
+          rows.push({ file, ...named, ...refusedSeries(0, series.message) });
+          continue;
+        }
         const factor =
           options.step === undefined
             ? 1
@@ -88,12 +111,13 @@ export function registerBacktest(forecast: Command, context: CliContext): void {
           horizon: stepsOf('--horizon', options.horizon, stepMs),
           startMs: series.startMs,
           stepMs,
-          onOrigin: (done, of) => progress.show('backtest', i + done / of, files.length, basename(file)),
+          onOrigin: (done, of) => progress.show('backtest', i + done / of, wanted.length, basename(file)),
           ...(models === undefined ? {} : { models }),
         });
         const near = options.nowcast === true ? '15m' : options.nowcast;
         rows.push({
           file,
+          ...named,
           ...score,
           ...(near === undefined
             ? {}
@@ -125,7 +149,10 @@ export function registerBacktest(forecast: Command, context: CliContext): void {
       const show = (value: number | null | undefined, digits: number): string =>
         typeof value === 'number' ? value.toFixed(digits) : '–';
       printRows<Row>(context, options.output, rows, [
-        { title: 'series', value: (row) => basename(row.file) },
+        {
+          title: 'series',
+          value: (row) => [basename(row.file), ...(row.column === undefined ? [] : [row.column])].join(':'),
+        },
         { title: 'points', value: (row) => row.points, align: 'right' },
         { title: 'relative', value: (row) => show(row.relativeToSeasonalNaive, 3), align: 'right' },
         { title: 'MASE', value: (row) => show(row.mase, 3), align: 'right' },
