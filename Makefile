@@ -18,7 +18,7 @@ BIN := node_modules/.bin
 
 DEBIAN_PACKAGES := build-essential clang-19 clang-format-19 libbpf-dev libelf-dev zlib1g-dev libzstd-dev bpftool iproute2 ethtool iperf3 nftables pkg-config python3
 # Second implementations that the tests and benches compare with.
-TEST_PACKAGES := tshark softflowd nfdump iputils-ping libclang-rt-19-dev prometheus prometheus-node-exporter openssl clickhouse-server clickhouse-client zookeeper default-jre-headless chromium fonts-dejavu-core
+TEST_PACKAGES := tshark softflowd nfdump iputils-ping libclang-rt-19-dev libssl-dev prometheus prometheus-node-exporter openssl clickhouse-server clickhouse-client zookeeper default-jre-headless chromium fonts-dejavu-core
 
 BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h bench/packet/*.c)
 NATIVE_SOURCES := $(wildcard native/src/*.cc native/src/*.h native/src/*.hpp)
@@ -145,15 +145,24 @@ bench-replay: build setup-test
 	@node dist/cli/main.js bench replay
 
 # Parser and cache under libFuzzer with the sanitizers; new inputs go to build/fuzz/corpus, the seeds stay as they are.
-fuzz: build/fuzz/meter | $(STAMPS)/debian-test
-	@mkdir -p build/fuzz/corpus
+fuzz: build/fuzz/meter build/fuzz/decode | $(STAMPS)/debian-test
+	@mkdir -p build/fuzz/corpus build/fuzz/decode-corpus
 	@cd build/fuzz && ./meter -max_total_time=$(or $(SECONDS_ARG),60) -max_len=2048 -timeout=5 corpus ../../test/fuzz/corpus
+	@cd build/fuzz && ./decode -max_total_time=$(or $(SECONDS_ARG),60) -max_len=4096 -timeout=5 decode-corpus
 
 build/fuzz/meter: test/fuzz/meter_fuzz.c $(wildcard bpf/*.h) | $(STAMPS)/debian-test
 	$(call say,fuzzer)
 	@mkdir -p build/fuzz
 	@$(CLANG) -g -O1 -Wall -Wextra -Werror -Wno-unused-function -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all -o $@ $<
+
+DECODERS := $(wildcard native/src/decode_*.cc) native/src/ja4.cc
+
+build/fuzz/decode: test/fuzz/decode_fuzz.cc $(DECODERS) $(wildcard native/src/*.h) | $(STAMPS)/debian-test
+	$(call say,fuzzer of the decoders)
+	@mkdir -p build/fuzz
+	@$(CLANG) -x c++ -std=c++20 -g -O1 -Wall -Wextra -Werror -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -o $@ $< $(DECODERS) -lstdc++ -lcrypto
 
 # A Debian package in build/package; COMPRESS=none is quick.
 package: build

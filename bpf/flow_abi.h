@@ -33,7 +33,7 @@ typedef uint64_t tg_u64;
 #endif
 
 /* Bumped whenever a layout below changes meaning; part of the pin directory's name. */
-#define TG_ABI_VERSION 2
+#define TG_ABI_VERSION 3
 
 #define TG_SIZE_BINS 16
 #define TG_IAT_BINS 16
@@ -191,6 +191,7 @@ TG_STATIC_ASSERT(__builtin_offsetof(struct tg_delta, first_tick) == 192, "line 3
 	X(heads_sent)                                                                                        \
 	X(heads_lost)	  /* the ring of heads was full */                                                   \
 	X(heads_withheld) /* wanted, but not sent because of overload */                                     \
+	X(heads_cut)	  /* wanted, but the frame ends before */                                            \
 	X(inserts)                                                                                           \
 	X(evictions)                                                                                         \
 	X(overflows)                                                                                         \

@@ -123,8 +123,13 @@ static __attribute__((noinline)) int send_head(void *context, enum tg_hook hook,
 
 	if (!space || octets == 0 || octets > TG_HEAD_MAX_OCTETS)
 		return 0;
-	if (load_payload(context, hook, packet->payload_offset, space->payload, octets))
+	if (load_payload(context, hook, packet->payload_offset, space->payload, octets)) {
+		struct tg_counters *c = bpf_map_lookup_elem(&counters, &cpu);
+
+		if (c)
+			c->heads_cut++;
 		return 0;
+	}
 	return submit_head(cpu, octets);
 }
 

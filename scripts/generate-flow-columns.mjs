@@ -1,6 +1,13 @@
 // Writes native/src/flow_columns.generated.h from src/flow/columns.ts (compiled). `--check` only compares.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { ELEMENT_BYTES, FLOW_COLUMNS, SLAB_HEADER, SLAB_HEADER_BYTES } from '../dist/flow/columns.js';
+import {
+  ELEMENT_BYTES,
+  FLOW_COLUMNS,
+  SLAB_HEADER,
+  SLAB_HEADER_BYTES,
+  TEXT_BYTES_MINIMUM,
+  TEXT_BYTES_PER_ROW,
+} from '../dist/flow/columns.js';
 
 const target = new URL('../native/src/flow_columns.generated.h', import.meta.url);
 const pascal = (name) => name[0].toUpperCase() + name.slice(1);
@@ -31,6 +38,8 @@ const lines = [
   '};',
   '',
   `inline constexpr uint32_t kSlabHeaderBytes = ${SLAB_HEADER_BYTES};`,
+  `inline constexpr uint32_t kTextBytesPerRow = ${TEXT_BYTES_PER_ROW};`,
+  `inline constexpr uint32_t kTextBytesMinimum = ${TEXT_BYTES_MINIMUM};`,
   'enum SlabWord : uint32_t {',
   ...Object.entries(SLAB_HEADER).map(([name, index]) => `\tk${pascal(name)} = ${index},`),
   '};',

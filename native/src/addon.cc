@@ -44,6 +44,7 @@ Napi::Object Layout(Napi::Env env)
 Napi::Object Init(Napi::Env env, Napi::Object exports)
 {
 	exports.Set("layout", Layout(env));
+	tidegate::InitApplications(env, exports);
 	tidegate::InitCapture(env, exports);
 	tidegate::InitMeters(env, exports);
 	tidegate::InitFlood(env, exports);

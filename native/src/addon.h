@@ -6,6 +6,7 @@
 namespace tidegate
 {
 
+void InitApplications(Napi::Env env, Napi::Object exports);
 void InitCapture(Napi::Env env, Napi::Object exports);
 void InitMeters(Napi::Env env, Napi::Object exports);
 void InitFlood(Napi::Env env, Napi::Object exports);

@@ -80,6 +80,10 @@ BpfError Capture::Start()
 	}
 	inherited_packets_ -= table_.inherited_packets();
 	inherited_octets_ -= table_.inherited_octets();
+	int error = applications_ ? heads_.Open(loader_.map_fd("heads"), loader_.head_ring_bytes()) : 0;
+
+	if (error)
+		return BpfError{error, "map the ring of payload heads", ""};
 	BpfError failure = loader_.Arm();
 
 	if (!failure)
@@ -107,6 +111,22 @@ void Capture::Stop()
 	epoll_ = wake_ = -1;
 }
 
+void Capture::Use(std::unique_ptr<Applications> applications)
+{
+	applications_ = std::move(applications);
+	table_.Use(applications_.get());
+	head_sink_ = [this](const tg_head &head, const uint8_t *payload) {
+		applications_->Head(head, payload);
+	};
+}
+
+// All that is there: a head must be known before the record that counts its packet.
+void Capture::ReadHeads()
+{
+	if (applications_)
+		heads_.Read(SIZE_MAX, head_sink_);
+}
+
 // Merges up to one batch of each ring. True when there may be more.
 bool Capture::ReadRings()
 {
@@ -122,6 +142,7 @@ bool Capture::ReadRings()
 		std::lock_guard lock(mutex_);
 		size_t count = ring->Take(batch_.data(), batch_.size(), ends_.data());
 
+		ReadHeads();
 		if (count != 0)
 			table_.Merge(batch_.data(), count, KernelClock(), &origin);
 		ring->Commit();
@@ -193,6 +214,7 @@ void Capture::VisitFlows(const std::function<void(const tg_flow_key &)> &visit)
 
 		do {
 			count = ring->Take(batch_.data(), batch_.size());
+			ReadHeads();
 			if (count != 0)
 				table_.Merge(batch_.data(), count, KernelClock());
 			ring->Commit();
@@ -221,6 +243,8 @@ CaptureCounters Capture::Counters(bool scan)
 	result.table = table_.counters();
 	result.written_packets = writer_.packets();
 	result.written_rows = writer_.rows();
+	if (applications_)
+		result.applications = applications_->counters();
 	for (const auto &ring : rings_)
 		result.missing_records += ring->missing_records();
 	result.kernel = loader_.Counters();

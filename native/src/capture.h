@@ -11,7 +11,9 @@
 #include <thread>
 #include <vector>
 
+#include "applications.h"
 #include "flow_table.h"
+#include "head_reader.h"
 #include "loader.h"
 #include "ring_reader.h"
 #include "slabs.h"
@@ -30,6 +32,7 @@ struct CaptureCounters {
 	tg_counters kernel;
 	FlowTableCounters table;
 	uint64_t written_packets, written_rows; // to slabs, handed over or not
+	ApplicationCounters applications;
 	uint64_t missing_records; // gaps in the numbers of the records that came through the rings
 	uint64_t scanned_cache, scanned_rings, scanned_table;
 	bool quiet; // no packet and no record moved while scanning: scanned and derived terms must agree
@@ -46,6 +49,9 @@ class Capture
 
 	// Arms the sweep timers and starts reading.
 	BpfError Start();
+
+	// Before Start(): heads go to `applications`, and what they know into the records.
+	void Use(std::unique_ptr<Applications> applications);
 
 	// `flushed` is called once everything that was resident at this call has been handed over.
 	void Flush();
@@ -73,6 +79,7 @@ class Capture
 
       private:
 	void Run();
+	void ReadHeads();
 	bool ReadRings();
 	void FlushCaches();
 	void Wait(int milliseconds);
@@ -82,6 +89,9 @@ class Capture
 	std::function<void()> flushed_;
 	SlabWriter writer_;
 	FlowTable table_;
+	std::unique_ptr<Applications> applications_;
+	HeadReader heads_;
+	HeadSink head_sink_;
 	std::vector<std::unique_ptr<RingReader>> rings_;
 	std::vector<tg_delta> batch_;
 	std::vector<uint64_t> ends_; // the ring's position after each

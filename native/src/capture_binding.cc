@@ -62,6 +62,7 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		loader.sweep_per_batch = U32Option(options, "sweepPerBatch");
 		loader.clock_packets = U32Option(options, "clockPackets");
 		loader.steering = options.Get("steering").As<Napi::Boolean>();
+		loader.head_wants = HeadWantsOption(options);
 		loader.egress = options.Get("egress").As<Napi::Boolean>();
 		BpfError failure = loader_.Load(loader);
 
@@ -78,6 +79,8 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		    loader_, capture, slabs_.memory, U32Option(options, "slabRows"),
 		    [this](uint32_t slab) { events_.Post(static_cast<int32_t>(slab)); },
 		    [this] { events_.Post(kEventFlushed); }, state);
+		if (auto applications = ApplicationsOption(options))
+			capture_->Use(std::move(applications));
 		if (!loader.steering)
 			return;
 		failure =
@@ -241,6 +244,7 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		SetTableCounters(result, counters.table);
 		result.Set("writtenPackets", static_cast<double>(counters.written_packets));
 		result.Set("writtenRows", static_cast<double>(counters.written_rows));
+		SetApplicationCounters(result, counters.applications);
 		result.Set("missingRecords", static_cast<double>(counters.missing_records));
 		if (scan) {
 			result.Set("scannedCache", static_cast<double>(counters.scanned_cache));

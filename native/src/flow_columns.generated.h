@@ -132,6 +132,8 @@ inline constexpr ColumnSpec kColumns[] = {
 };
 
 inline constexpr uint32_t kSlabHeaderBytes = 64;
+inline constexpr uint32_t kTextBytesPerRow = 64;
+inline constexpr uint32_t kTextBytesMinimum = 4096;
 enum SlabWord : uint32_t {
 	kState = 0,
 	kRows = 1,
@@ -141,6 +143,7 @@ enum SlabWord : uint32_t {
 	kPacketsHigh = 5,
 	kOctetsLow = 6,
 	kOctetsHigh = 7,
+	kTextUsed = 8,
 };
 // clang-format on
 

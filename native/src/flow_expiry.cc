@@ -134,11 +134,15 @@ void FlowTable::ChooseSource(Entry &entry)
 
 bool FlowTable::Emit(Entry &entry, EndReason reason, int64_t unix_offset)
 {
-	if (!writer_.BeginRow())
+	const std::string *application =
+	    applications_ ? applications_->Find(entry.key, entry.Last()) : nullptr;
+
+	if (!writer_.BeginRow(application ? application->size() : 0))
 		return false;
 	if (entry.source < 0)
 		ChooseSource(entry);
 	WriteRow(entry, entry.aggregate ? EndReason::LackOfResources : reason, unix_offset, entry.source);
+	writer_.SetText(application);
 	uint64_t packets = entry.packets[0] + entry.packets[1];
 
 	counters_.emitted_records++;

@@ -126,6 +126,8 @@ void FlowTable::EndBefore(Entry &entry, const tg_delta &delta, uint64_t start, c
 
 		if (!entry.Empty() && !Emit(entry, reason, clock.unix_offset))
 			return;
+		if (applications_)
+			applications_->End(entry.key, entry.Last());
 		entry.StartAnotherFlow();
 		counters_.flows_created++;
 	} else if (!entry.Empty() && start >= entry.record_start_ns + options_.active_ns) {

@@ -94,6 +94,8 @@ void FlowTable::Remove(uint32_t index)
 	Entry &entry = At(index);
 
 	index_.Remove(TagOf(entry.hash), index);
+	if (applications_)
+		applications_->End(entry.key, entry.Last());
 	if (entry.aggregate)
 		aggregates_--;
 	entry.used = false;

@@ -12,6 +12,7 @@ extern "C" {
 #include "flow_abi.h"
 }
 #include "address_mask.h"
+#include "application_source.h"
 #include "pages.h"
 #include "slabs.h"
 #include "tag_index.h"
@@ -79,6 +80,9 @@ class FlowTable
 	uint64_t inherited_packets() const { return inherited_packets_; }
 	uint64_t inherited_octets() const { return inherited_octets_; }
 
+	// Records carry what these know of their flows from now on; null = nothing. Not owned.
+	void Use(ApplicationSource *applications) { applications_ = applications; }
+
 	// Memory held for entries and their index.
 	uint64_t MemoryBytes() const;
 
@@ -134,6 +138,7 @@ class FlowTable
 	SlabWriter &writer_;
 	StateFile *state_;
 	AddressMask mask_;
+	ApplicationSource *applications_ = nullptr;
 	FlowTableCounters counters_{};
 	std::vector<Pages<Entry>> pages_; // without a state
 	std::vector<Entry *> chunks_;

@@ -108,6 +108,7 @@ BpfError Loader::Load(const LoaderOptions &wanted)
 	}
 	entries_ = options.settings.mask + 1;
 	ring_bytes_ = options.ring_bytes;
+	head_ring_bytes_ = options.head_ring_bytes;
 	steering_ = options.steering;
 	std::memcpy(secret_, options.settings.secret, sizeof(secret_));
 	uint32_t steering = options.steering;
@@ -199,6 +200,10 @@ BpfError Loader::Load(const LoaderOptions &wanted)
 
 	if (failure)
 		return failure;
+	tg_head_service earlier; // of a process whose maps these were
+
+	while (bpf_map_get_next_key(map_fd("head_wants"), nullptr, &earlier) == 0)
+		bpf_map_delete_elem(map_fd("head_wants"), &earlier);
 	for (const auto &[service, want] : options.head_wants) {
 		if (bpf_map_update_elem(map_fd("head_wants"), &service, &want, BPF_ANY))
 			return Failed("say which payload heads are wanted", errno);

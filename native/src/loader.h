@@ -41,11 +41,13 @@ struct LoaderOptions {
 	// Directory in a bpffs where maps and links are pinned, and found again after a crash; empty =
 	// nothing is pinned.
 	std::string pin_directory;
-	uint32_t sweep_per_batch = 0;	 // slots swept at the first packet of each run of the NIC's poll loop
-	uint32_t clock_packets = 16;	 // the clock is read once in so many packets of a run
-	bool steering = false;		 // packets may be sent on by XDP, see bpf/steer.h
-	bool egress = false;		 // the egress program is loaded too
-	uint32_t head_ring_bytes = 4096; // of the ring that all CPUs share for payload heads
+	uint32_t sweep_per_batch = 0; // slots swept at the first packet of each run of the NIC's poll loop
+	uint32_t clock_packets = 16;  // the clock is read once in so many packets of a run
+	bool steering = false;	      // packets may be sent on by XDP, see bpf/steer.h
+	bool egress = false;	      // the egress program is loaded too
+	// Of the ring that all CPUs share for payload heads. Always the same, so that a process that wants
+	// heads can take over the maps of one that did not.
+	uint32_t head_ring_bytes = 1 << 20;
 	std::vector<std::pair<tg_head_service, tg_head_want>> head_wants;
 };
 
@@ -107,6 +109,7 @@ class Loader
 	int ring_fd(uint32_t cpu) const { return rings_[cpu]; }
 	uint32_t armed_cpus() const { return armed_; }
 	uint32_t ring_bytes() const { return ring_bytes_; }
+	uint32_t head_ring_bytes() const { return head_ring_bytes_; }
 	tg_counters Counters() const; // summed over CPUs
 	tg_interface_counters InterfaceCounters(uint32_t ifindex) const;
 	uint64_t CacheResidentPackets() const; // counted entry by entry
@@ -138,7 +141,7 @@ class Loader
 	size_t user_state_bytes_ = 0, reader_states_bytes_ = 0;
 	std::vector<int> links_;
 	std::vector<int> rings_;
-	uint32_t cpus_ = 0, entries_ = 0, ring_bytes_ = 0, armed_ = 0;
+	uint32_t cpus_ = 0, entries_ = 0, ring_bytes_ = 0, head_ring_bytes_ = 0, armed_ = 0;
 	const tg_counters *counters_ = nullptr;
 	size_t counters_bytes_ = 0;
 	const tg_delta *cache_ = nullptr;

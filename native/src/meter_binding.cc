@@ -11,6 +11,7 @@
 #include "addon.h"
 #include "bpf_error.h"
 #include "head_reader.h"
+#include "head_wants.h"
 #include "loader.h"
 #include "options.h"
 #include "ring_reader.h"
@@ -97,7 +98,7 @@ class UserMeterBinding : public Napi::ObjectWrap<UserMeterBinding>
 
 	explicit UserMeterBinding(const Napi::CallbackInfo &info)
 	    : Napi::ObjectWrap<UserMeterBinding>(info), settings_(CacheSettings(info[0].As<Napi::Object>())),
-	      wants_(HeadWants(info[0].As<Napi::Object>()))
+	      wants_(HeadWantsOption(info[0].As<Napi::Object>()))
 	{
 		cache_.entries.resize(settings_.mask + 1);
 		cache_.records = &records_;
@@ -132,22 +133,13 @@ class UserMeterBinding : public Napi::ObjectWrap<UserMeterBinding>
 			Head(packet, entry, bytes);
 	}
 
-	const tg_head_want *Wanted(const tg_head_service &service) const
-	{
-		for (const auto &[key, want] : wants_) {
-			if (key.port == service.port && key.protocol == service.protocol)
-				return &want;
-		}
-		return nullptr;
-	}
-
 	void Head(const tg_packet &packet, tg_delta *entry, const Napi::Uint8Array &bytes)
 	{
 		tg_head head{};
 		tg_u32 octets = tg_head_next(
-		    entry, &packet, Wanted(tg_head_service_of(&packet, 1)),
-		    Wanted(tg_head_service_of(&packet, 0)),
-		    Wanted({.port = TG_HEAD_PORT_ANY, .protocol = packet.key.protocol, .reserved = 0}),
+		    entry, &packet, wants_.Of(tg_head_service_of(&packet, 1)),
+		    wants_.Of(tg_head_service_of(&packet, 0)),
+		    wants_.Of({.port = TG_HEAD_PORT_ANY, .protocol = packet.key.protocol, .reserved = 0}),
 		    &head);
 
 		// A frame that was cut off gives no head, in the kernel neither.
@@ -170,7 +162,7 @@ class UserMeterBinding : public Napi::ObjectWrap<UserMeterBinding>
 	tg_cache_settings settings_;
 	tg_cache cache_{};
 	std::vector<tg_delta> records_;
-	std::vector<std::pair<tg_head_service, tg_head_want>> wants_;
+	HeadWants wants_;
 	std::vector<uint8_t> heads_;
 	std::vector<tg_fragment_slot> fragments_;
 	tg_counters counters_{};
@@ -240,7 +232,7 @@ class KernelMeterBinding : public Napi::ObjectWrap<KernelMeterBinding>
 		loader.sweep_slice = 1;
 		loader.ring_bytes = U32Option(options, "ringBytes");
 		loader.head_ring_bytes = loader.ring_bytes;
-		loader.head_wants = HeadWants(options);
+		loader.head_wants = HeadWantsOption(options);
 		loader.egress = options.Get("egress").As<Napi::Boolean>();
 		program_ = loader.egress ? "gateway_egress" : "gateway_xdp";
 		BpfError failure = loader_.Load(loader);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "applications.h"
 #include "flow_table.h"
 #include "slabs.h"
 
@@ -52,7 +53,7 @@ inline tg_cache_settings CacheSettings(const Napi::Object &options)
 
 // The payloads that are wanted: headWants, a Uint32Array of {protocol, port, octets, packets, sides} each;
 // absent = none.
-inline std::vector<std::pair<tg_head_service, tg_head_want>> HeadWants(const Napi::Object &options)
+inline std::vector<std::pair<tg_head_service, tg_head_want>> HeadWantsOption(const Napi::Object &options)
 {
 	std::vector<std::pair<tg_head_service, tg_head_want>> wants;
 
@@ -69,6 +70,10 @@ inline std::vector<std::pair<tg_head_service, tg_head_want>> HeadWants(const Nap
 					      .sides = static_cast<tg_u8>(words[i + 4])}});
 	return wants;
 }
+
+// What the heads are for: applications {decoders, rules, maxFlows}, see src/capture/addon.ts; null when it is
+// absent.
+std::unique_ptr<Applications> ApplicationsOption(const Napi::Object &options);
 
 inline AddressMaskOptions AddressOptions(const Napi::Object &options)
 {
@@ -152,6 +157,14 @@ inline void SetTableCounters(Napi::Object &result, const FlowTableCounters &coun
 	result.Set("flowsCreated", static_cast<double>(counters.flows_created));
 	result.Set("flowsActive", static_cast<double>(counters.flows_active));
 	result.Set("foldedRecords", static_cast<double>(counters.folded_records));
+}
+
+inline void SetApplicationCounters(Napi::Object &result, const ApplicationCounters &counters)
+{
+#define TG_SET(name) result.Set(#name, static_cast<double>(counters.name));
+	TG_APPLICATION_COUNTERS(TG_SET)
+#undef TG_SET
+	result.Set("applicationFlows", static_cast<double>(counters.flows));
 }
 
 inline Napi::Object CountersObject(Napi::Env env, const tg_counters &counters)

@@ -62,6 +62,11 @@ class Replay : public Napi::ObjectWrap<Replay>
 	      meter_(CacheSettings(info[0].As<Napi::Object>()),
 		     U32Option(info[0].As<Napi::Object>(), "idleTicks"), table_)
 	{
+		applications_ = ApplicationsOption(info[0].As<Napi::Object>());
+		if (!applications_)
+			return;
+		table_.Use(applications_.get());
+		meter_.Use(applications_.get(), HeadWantsOption(info[0].As<Napi::Object>()));
 	}
 
 	~Replay() override { End(); }
@@ -87,6 +92,8 @@ class Replay : public Napi::ObjectWrap<Replay>
 		Napi::Object result = CountersObject(info.Env(), meter_.counters());
 
 		SetTableCounters(result, table_.counters());
+		SetApplicationCounters(result,
+				       applications_ ? applications_->counters() : ApplicationCounters{});
 		result.Set("cpuSeconds", cpu_seconds_);
 		return result;
 	}
@@ -212,6 +219,7 @@ class Replay : public Napi::ObjectWrap<Replay>
 	SlabSet slabs_;
 	EventSink events_;
 	SlabWriter writer_;
+	std::unique_ptr<Applications> applications_;
 	FlowTable table_;
 	UserMeter meter_;
 	std::vector<FileResult> files_;

@@ -1,11 +1,19 @@
 #include "slabs.h"
 
+#include <algorithm>
+
 namespace tidegate
 {
 
 namespace
 {
 constexpr size_t kAlignment = 64;
+constexpr size_t kTextLength = 2; // octets in front of each text
+
+size_t Aligned(size_t bytes)
+{
+	return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 constexpr uint32_t kFree = 0, kFilled = 1, kWriting = 2;
 
 std::atomic_ref<uint32_t> Word(uint8_t *slab, uint32_t index)
@@ -22,9 +30,12 @@ SlabLayout::SlabLayout(uint32_t capacity) : capacity_(capacity)
 		size_t bytes = static_cast<size_t>(capacity) * kColumns[i].width * kColumns[i].element_bytes;
 
 		offsets_[i] = offset;
-		offset += (bytes + kAlignment - 1) / kAlignment * kAlignment;
+		offset += Aligned(bytes);
 	}
-	bytes_ = offset;
+	text_offsets_ = offset;
+	text_ = offset + Aligned(static_cast<size_t>(capacity) * sizeof(uint32_t));
+	bytes_ = text_ + Aligned(std::max<size_t>(static_cast<size_t>(capacity) * kTextBytesPerRow,
+						  kTextBytesMinimum));
 }
 
 namespace
@@ -49,6 +60,7 @@ uint64_t ColumnsHash()
 		hash = (hash ^ column.element_bytes) * 0x100000001b3;
 		hash = (hash ^ column.width) * 0x100000001b3;
 	}
+	hash = (hash ^ kTextBytesPerRow) * 0x100000001b3;
 	return hash;
 }
 
@@ -94,6 +106,7 @@ void SlabWriter::Recover(uint64_t *packets, uint64_t *octets)
 		base_ = slab;
 		current_ = number;
 		row_ = header[kRows];
+		text_used_ = header[kTextUsed];
 		slab_packets_ = held;
 		slab_octets_ = held_octets;
 	}
@@ -118,13 +131,17 @@ void SlabWriter::CopyOut(uint32_t number)
 
 		std::memcpy(to + offset, from + offset, rows * kColumns[i].width * kColumns[i].element_bytes);
 	}
+	std::memcpy(to + layout_.text_offsets(), from + layout_.text_offsets(), rows * sizeof(uint32_t));
+	std::memcpy(to + layout_.text(), from + layout_.text(),
+		    reinterpret_cast<const uint32_t *>(from)[kTextUsed]);
 	Word(to, kState).store(kFilled, std::memory_order_release);
 	hand_over_(number);
 }
 
-bool SlabWriter::BeginRow()
+bool SlabWriter::BeginRow(size_t text_bytes)
 {
-	if (base_ && row_ == layout_.capacity())
+	if (base_ && (row_ == layout_.capacity() ||
+		      (text_bytes != 0 && text_used_ + kTextLength + text_bytes > layout_.text_bytes())))
 		Flush();
 	while (!base_ && !TakeSlab()) {
 		if (!wait_())
@@ -149,11 +166,30 @@ bool SlabWriter::TakeSlab()
 		Word(slab, kState).store(kWriting, std::memory_order_release);
 		base_ = slab;
 		current_ = index;
-		row_ = 0;
+		row_ = text_used_ = 0;
+		reinterpret_cast<uint32_t *>(slab)[kTextUsed] = 0;
 		slab_packets_ = slab_octets_ = 0;
 		return true;
 	}
 	return false;
+}
+
+// Where a crash cuts this off, octets of the text area stay unused.
+void SlabWriter::SetText(const std::string *text)
+{
+	uint32_t &offset = reinterpret_cast<uint32_t *>(base_ + layout_.text_offsets())[row_];
+
+	offset = 0;
+	if (!text)
+		return;
+	uint8_t *to = base_ + layout_.text() + text_used_;
+	uint16_t length = static_cast<uint16_t>(text->size());
+
+	std::memcpy(to, &length, kTextLength);
+	std::memcpy(to + kTextLength, text->data(), length);
+	offset = text_used_ + 1;
+	text_used_ += static_cast<uint32_t>(kTextLength + length);
+	reinterpret_cast<uint32_t *>(base_)[kTextUsed] = text_used_;
 }
 
 void SlabWriter::EndRow(uint64_t packets, uint64_t octets)

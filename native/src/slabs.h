@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "flow_columns.generated.h"
@@ -32,10 +33,14 @@ class SlabLayout
 	uint32_t capacity() const { return capacity_; }
 	size_t bytes() const { return bytes_; }
 	size_t offset(Column column) const { return offsets_[static_cast<size_t>(column)]; }
+	// Where each row's text lies in the text area, plus one; 0 = none.
+	size_t text_offsets() const { return text_offsets_; }
+	size_t text() const { return text_; }
+	size_t text_bytes() const { return bytes_ - text_; }
 
       private:
 	uint32_t capacity_;
-	size_t bytes_;
+	size_t bytes_, text_offsets_, text_;
 	std::array<size_t, kColumnCount> offsets_;
 };
 
@@ -76,8 +81,9 @@ class SlabWriter
 
 	// Makes room for one row. False when every slab is with JavaScript and Wait does not wait: try again
 	// later, nothing is lost. A slab that is full is handed over here and not by EndRow(): what is being
-	// changed while a row is written ends before anybody sees the row.
-	bool BeginRow();
+	// changed while a row is written ends before anybody sees the row. `text_bytes` is what SetText()
+	// will need.
+	bool BeginRow(size_t text_bytes = 0);
 	template <typename T> void Set(Column column, T value)
 	{
 		reinterpret_cast<T *>(base_ + layout_.offset(column))[row_] = value;
@@ -86,6 +92,8 @@ class SlabWriter
 	{
 		std::memcpy(base_ + layout_.offset(column) + static_cast<size_t>(row_) * bytes, value, bytes);
 	}
+	// The row's text (application_text.h), or null. Its length lies in front of it, two octets.
+	void SetText(const std::string *text);
 	void EndRow(uint64_t packets, uint64_t octets);
 
 	// Hands over what is there, if anything.
@@ -106,6 +114,7 @@ class SlabWriter
 	Wait wait_;
 	uint8_t *base_ = nullptr;
 	uint32_t current_ = 0, row_ = 0, next_ = 0, sequence_ = 0;
+	uint32_t text_used_ = 0; // octets of the text area
 	uint64_t slab_packets_ = 0, slab_octets_ = 0;
 	std::atomic<uint64_t> rows_{0}, packets_{0};
 };

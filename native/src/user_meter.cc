@@ -39,6 +39,7 @@ static inline void tg_cache_export(struct tg_cache *cache, struct tg_delta *entr
 
 #include "flow_cache.h"
 #include "fragments.h"
+#include "heads.h"
 }
 
 namespace tidegate
@@ -182,7 +183,8 @@ size_t UserMeter::Packets(const CapturedPacket *packets, size_t count)
 
 	for (size_t i = 0; i < count; i++) {
 		const CapturedPacket &p = packets[i];
-		tg_frame frame = {p.data, p.data + p.captured, p.original, settings_.tunnels};
+		tg_frame frame = {p.data, p.data + p.captured, p.original,
+				  settings_.tunnels | (settings_.heads ? TG_PARSE_SEQUENCE : 0u)};
 
 		ParseFrame(frame, p.link_type, &c.packets[i]);
 		if (c.packets[i].fragment)
@@ -213,6 +215,32 @@ size_t UserMeter::Packets(const CapturedPacket *packets, size_t count)
 	return count;
 }
 
+void UserMeter::Use(Applications *applications,
+		    const std::vector<std::pair<tg_head_service, tg_head_want>> &wants)
+{
+	applications_ = applications;
+	wants_ = std::make_unique<HeadWants>(wants);
+}
+
+void UserMeter::SendHead(const tg_packet &packet, tg_delta *entry, const CapturedPacket &captured)
+{
+	tg_head head{};
+	tg_u32 octets = tg_head_next(
+	    entry, &packet, wants_->Of(tg_head_service_of(&packet, 1)),
+	    wants_->Of(tg_head_service_of(&packet, 0)),
+	    wants_->Of({.port = TG_HEAD_PORT_ANY, .protocol = packet.key.protocol, .reserved = 0}), &head);
+
+	if (octets == 0)
+		return;
+	if (packet.payload_offset + octets > captured.captured) {
+		counters_.heads_cut++;
+		return;
+	}
+	head.time_ns = now_ns_;
+	counters_.heads_sent++;
+	applications_->Head(head, captured.data + packet.payload_offset);
+}
+
 void UserMeter::Meter(size_t i, const CapturedPacket &captured)
 {
 	Cache &c = *cache_;
@@ -240,6 +268,8 @@ void UserMeter::Meter(size_t i, const CapturedPacket &captured)
 	if (kept && !tg_has_head(entry, packet.direction) &&
 	    packet.payload_offset + kept <= captured.captured)
 		std::memcpy(entry->head[packet.direction & 1], captured.data + packet.payload_offset, kept);
+	if (settings_.heads && tg_head_open(entry, &packet))
+		SendHead(packet, entry, captured);
 	if (c.cache.count >= kDeltaBatch)
 		DrainDeltas();
 }

@@ -5,8 +5,12 @@
 
 #include <memory>
 
+#include "applications.h"
 #include "flow_table.h"
+#include "head_wants.h"
 #include "pcap_reader.h"
+
+struct tg_packet;
 
 namespace tidegate
 {
@@ -18,6 +22,9 @@ class UserMeter
 	static constexpr size_t kBurst = 32;
 
 	UserMeter(const tg_cache_settings &settings, uint32_t idle_ticks, FlowTable &table);
+	// Payloads that `wants` asks for go to `applications`, which must outlive this.
+	void Use(Applications *applications,
+		 const std::vector<std::pair<tg_head_service, tg_head_want>> &wants);
 	~UserMeter();
 
 	// Up to kBurst packets as they lay in a capture. Times may go backwards a little. Returns how many
@@ -38,12 +45,15 @@ class UserMeter
 	void AdvanceTo(uint64_t time_ns);
 	void Meter(size_t i, const CapturedPacket &captured); // packet i of the burst
 	uint32_t TakeEntry();
+	void SendHead(const tg_packet &packet, tg_delta *entry, const CapturedPacket &captured);
 	void Sweep(uint32_t idle_ticks, uint32_t export_ticks);
 	void DrainDeltas();
 
 	tg_cache_settings settings_;
 	uint32_t idle_ticks_;
 	FlowTable &table_;
+	Applications *applications_ = nullptr;
+	std::unique_ptr<HeadWants> wants_;
 	std::unique_ptr<Cache> cache_;
 	tg_counters counters_{};
 	uint64_t now_ns_ = 0, swept_ns_ = 0;

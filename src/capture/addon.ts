@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { defineErrors, messageOf } from '../base/errors.js';
 import { packageRoot } from '../base/package-root.js';
+import type { ApplicationOptions } from './applications.js';
 
 const fail = defineErrors({
   TG_CAPTURE_ADDON: {
@@ -34,6 +35,21 @@ export interface MeterCounters {
   readonly flowsCreated: number;
   readonly flowsActive: number;
   readonly foldedRecords: number;
+  readonly heads_sent: number;
+  /** The frame, or what a capture kept of it, ends before. */
+  readonly heads_cut: number;
+  /** What became of each payload head that was read, and what was given up; see native/src/applications.h. */
+  readonly headsUsed: number;
+  readonly headsForeign: number;
+  readonly headsUnneeded: number;
+  readonly headsRepeated: number;
+  readonly headsOrphaned: number;
+  readonly headsNoRoom: number;
+  readonly flowsEvicted: number;
+  readonly fieldsShort: number;
+  readonly fieldsNoRoom: number;
+  /** Flows of which something is known. */
+  readonly applicationFlows: number;
 }
 
 export interface ReplayedFile {
@@ -45,7 +61,7 @@ export interface ReplayedFile {
 }
 
 /** What every meter is told. Times in ns unless named otherwise; ticks are ns >> 10. */
-export interface MeterOptions {
+export interface MeterOptions extends ApplicationOptions {
   readonly cacheEntries: number;
   readonly exportTicks: number;
   readonly idleTicks: number;

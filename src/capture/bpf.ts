@@ -42,7 +42,6 @@ export interface CaptureCounters extends MeterCounters {
   readonly folded_packets: number;
   readonly egress_packets: number;
   readonly multi_buffer: number;
-  readonly heads_sent: number;
   readonly heads_lost: number;
   readonly heads_withheld: number;
   readonly inserts: number;
@@ -244,7 +243,7 @@ export const loadBpfAddon = (): BpfAddon => loadAddon<BpfAddon>();
 export const gatewayObjectPath = (): string => join(packageRoot(), 'build', 'bpf', 'gateway.bpf.o');
 
 /** Bumped with TG_ABI_VERSION of bpf/flow_abi.h: another layout lives in another directory and is never misread. */
-const PIN_VERSION = 2;
+const PIN_VERSION = 3;
 export const PIN_ROOT = '/sys/fs/bpf/tidegate';
 
 /** Where a gateway's maps and links are pinned. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { durationSetting, sizeSetting } from '../base/settings.js';
+import { decodersConfig, headerRulesConfig } from './application-config.js';
 import { DEFAULT_SIZE_EDGES } from './meter-options.js';
 
 const isPowerOfTwo = (n: number): boolean => Number.isInteger(Math.log2(n));
@@ -54,7 +55,11 @@ export const captureConfig = z.strictObject({
   tunnels: z.array(z.enum(['vxlan', 'geneve', 'gtpu', 'gre', 'ip'])).default([]),
   /** First payload octets kept per direction; 0 keeps none. */
   payloadHeadBytes: z.int().min(0).max(16).default(0),
-  /** What becomes of addresses before records leave the flow table, and so before anything is stored. */
+  /** Which protocols' first messages are read for names; each is off by default. */
+  decoders: decodersConfig.prefault({}),
+  /** Header fields of applications to be carried with their flows: octets at fixed places of first payloads. */
+  headerRules: headerRulesConfig.default([]),
+  /** What becomes of addresses, and of names that decoders find, before records leave the flow table, and so before anything is stored. */
   addresses: z
     .discriminatedUnion('mode', [
       z.strictObject({ mode: z.literal('plain') }),

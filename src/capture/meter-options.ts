@@ -2,6 +2,7 @@ import { randomFillSync } from 'node:crypto';
 import { slabLayout } from '../flow/columns.js';
 import type { MeterOptions } from './addon.js';
 import { type AddressSettings, addressOptions } from './addresses.js';
+import { type ApplicationSettings, applicationOptions } from './applications.js';
 
 /** Upper edges (exclusive) of the 16 packet size bins, in octets of IP length; the last bin is open. */
 export const DEFAULT_SIZE_EDGES: readonly number[] = [
@@ -48,6 +49,8 @@ export interface MeterSettings {
   readonly payloadHeadBytes?: number;
   /** What becomes of addresses in records; default: nothing. */
   readonly addresses?: AddressSettings;
+  /** What is found out about applications from the first payloads of flows; default: nothing. */
+  readonly applications?: ApplicationSettings;
   /** 13 words that key the cache's hash; random when absent. */
   readonly secret?: Uint32Array;
 }
@@ -77,6 +80,7 @@ export function prepareMeter(settings: MeterSettings): PreparedMeter {
       tunnels: tunnelBits(settings.tunnels),
       headBytes: settings.payloadHeadBytes ?? 0,
       ...addressOptions(settings.addresses),
+      ...applicationOptions(settings.applications),
       idleNs: idleTimeoutMs * NS_PER_MS,
       activeNs: activeTimeoutMs * NS_PER_MS,
       graceNs: exportMs * NS_PER_MS,

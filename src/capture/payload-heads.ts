@@ -26,42 +26,26 @@ export interface HeadWant {
   readonly sides: readonly HeadSide[];
 }
 
-/** A header field of an application: `length` octets at `offset` of the first payload in one direction. */
-export interface ApplicationRule {
-  readonly name: string;
-  readonly transport: Transport;
-  readonly port: number;
-  readonly direction: HeadSide;
-  readonly offset: number;
-  readonly length: number;
-  /** Hexadecimal, as many octets as `length`; absent = all bits. */
-  readonly mask?: string | undefined;
-}
+const add = (known: HeadWant, want: HeadWant): HeadWant => ({
+  ...known,
+  octets: Math.max(known.octets, want.octets),
+  packets: Math.max(known.packets, want.packets),
+  sides: [...new Set([...known.sides, ...want.sides])],
+});
 
-/** What the rules need of each service. */
-export const wantsOfRules = (rules: readonly ApplicationRule[]): HeadWant[] =>
-  rules.map((rule) => ({
-    transport: rule.transport,
-    port: rule.port,
-    octets: rule.offset + rule.length,
-    packets: 1,
-    sides: [rule.direction],
-  }));
-
-/** One entry a service: the most that anybody wants of it. */
+/**
+ * One entry a service: the most that anybody wants of it. The kernel looks at the entry of every port only where a
+ * port has none of its own, so what is wanted of every port is also part of each.
+ */
 export function mergeWants(wants: readonly HeadWant[]): HeadWant[] {
   const merged = new Map<string, HeadWant>();
-  for (const want of wants) {
-    const key = `${want.transport}/${want.port}`;
-    const known = merged.get(key) ?? { ...want, sides: [] };
-    merged.set(key, {
-      ...known,
-      octets: Math.max(known.octets, want.octets),
-      packets: Math.max(known.packets, want.packets),
-      sides: [...new Set([...known.sides, ...want.sides])],
-    });
-  }
-  return [...merged.values()];
+  const keyOf = ({ transport, port }: HeadWant): string => `${transport}/${port}`;
+  for (const want of wants)
+    merged.set(keyOf(want), add(merged.get(keyOf(want)) ?? { ...want, sides: [] }, want));
+  return [...merged.values()].map((want) => {
+    const everywhere = merged.get(`${want.transport}/0`);
+    return everywhere === undefined ? want : add(want, everywhere);
+  });
 }
 
 /** The native form: protocol, port, octets, packets and sides of each. */

@@ -17,9 +17,17 @@ const csvCell = (value: Cell): string => {
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 };
 
-/** One line of CSV (RFC 4180, but with LF); a list is one cell, its items apart by spaces. */
+const cellOf = (value: unknown): Cell => {
+  if (Array.isArray(value)) return value.join(' ');
+  if (typeof value !== 'object' || value === null) return value as Cell;
+  return Object.entries(value)
+    .map(([name, item]) => `${name}=${String(item)}`)
+    .join(' ');
+};
+
+/** One line of CSV (RFC 4180, but with LF); a list is one cell, its items apart by spaces; so is an object, `name=item`. */
 export const csvLine = (values: readonly unknown[]): string =>
-  `${values.map((value) => csvCell(Array.isArray(value) ? value.join(' ') : (value as Cell))).join(',')}\n`;
+  `${values.map((value) => csvCell(cellOf(value))).join(',')}\n`;
 
 /** Visible width: control sequences do not count. */
 const widthOf = (text: string): number => text.replace(/\u001b\[[0-9;]*m/g, '').length;

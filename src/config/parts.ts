@@ -42,6 +42,7 @@ export const captureSettings = (
   sizeEdges: capture.sizeEdges,
   tunnels: capture.tunnels,
   payloadHeadBytes: capture.payloadHeadBytes,
+  applications: { decoders: capture.decoders, headerRules: capture.headerRules },
   batchMs: capture.batchAge,
   addresses:
     capture.addresses.mode === 'pseudonym'

@@ -39,6 +39,14 @@ export const fingerprintConfig = z.strictObject({
         labels: z.record(z.string().min(1), z.string().min(1)).optional(),
         /** e.g. `10.1.0.0/16` or `fd00::/8`. */
         cidr: z.union([z.cidrv4(), z.cidrv6()]).optional(),
+        /** SNI or HTTP host that clients ask for; `*.example.com` = every name below it. */
+        serverName: z
+          .string()
+          .regex(
+            /^(\*\.)?[a-zA-Z0-9_-]+(\.[a-zA-Z0-9_-]+)*$/,
+            'a host name, `*.` in front = all names below it',
+          )
+          .optional(),
         port: z.int().min(1).max(65535).optional(),
         protocol: z.enum(['tcp', 'udp', 'icmp', 'sctp']).optional(),
       }),

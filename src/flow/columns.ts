@@ -147,6 +147,7 @@ export const SLAB_HEADER = {
   packetsHigh: 5,
   octetsLow: 6,
   octetsHigh: 7,
+  textUsed: 8,
 } as const;
 
 export interface ColumnPlacement {
@@ -155,19 +156,31 @@ export interface ColumnPlacement {
   readonly offset: number;
 }
 
+/** Octets for what is known of flows' applications (application.ts): so many a row, and at least so many in all. */
+export const TEXT_BYTES_PER_ROW = 64;
+export const TEXT_BYTES_MINIMUM = 4096;
+
 export interface SlabLayout {
   readonly capacity: number;
   readonly byteLength: number;
+  /** Byte offset of a u32 a row: where its text lies in the text area, plus one; 0 = none. */
+  readonly textOffsets: number;
+  /** Byte offset of the text area: texts with their length, 2 octets, in front. */
+  readonly text: number;
   readonly columns: ReadonlyMap<string, ColumnPlacement>;
 }
 
-/** Where each column lies in a slab of `capacity` rows: in table order, each aligned to 64 bytes. */
+const aligned = (bytes: number): number => Math.ceil(bytes / 64) * 64;
+
+/** Where each column lies in a slab of `capacity` rows: in table order, each aligned to 64 bytes; then the texts. */
 export function slabLayout(capacity: number): SlabLayout {
   const columns = new Map<string, ColumnPlacement>();
   let offset = SLAB_HEADER_BYTES;
   for (const definition of FLOW_COLUMNS) {
     columns.set(definition.name, { definition, offset });
-    offset += Math.ceil((capacity * definition.width * ELEMENT_BYTES[definition.type]) / 64) * 64;
+    offset += aligned(capacity * definition.width * ELEMENT_BYTES[definition.type]);
   }
-  return { capacity, byteLength: offset, columns };
+  const text = offset + aligned(capacity * 4);
+  const byteLength = text + aligned(Math.max(capacity * TEXT_BYTES_PER_ROW, TEXT_BYTES_MINIMUM));
+  return { capacity, byteLength, textOffsets: offset, text, columns };
 }

@@ -1,8 +1,9 @@
 import { formatIPv4, formatIPv6 } from './address.js';
+import { APPLICATION_FIELDS, ApplicationReader } from './application.js';
 import type { ColumnView, FlowBatch } from './batch.js';
 import { type ColumnDefinition, FLOW_COLUMNS } from './columns.js';
 
-export type RecordValue = number | string | readonly number[];
+export type RecordValue = number | string | readonly number[] | Readonly<Record<string, string>>;
 /** A flow record for people and scripts: IPFIX information element names → values. */
 export type FlowRecord = Readonly<Record<string, RecordValue>>;
 
@@ -43,6 +44,8 @@ export const RECORD_NAMES: readonly string[] = [
   'sourceIPv6Address',
   'destinationIPv6Address',
   ...FLOW_COLUMNS.map((column) => column.name).filter((name) => !SPECIAL.has(name)),
+  ...APPLICATION_FIELDS.map((field) => field.name),
+  'headerFields',
 ];
 const isTcpColumn = (name: string): boolean => /tcp/i.test(name);
 const isPortColumn = (name: string): boolean => name.endsWith('TransportPort');
@@ -60,6 +63,7 @@ export class RecordReader {
   readonly #columns: readonly { readonly definition: ColumnDefinition; readonly view: ColumnView }[];
   readonly #source: Uint8Array;
   readonly #destination: Uint8Array;
+  readonly #application: ApplicationReader;
 
   constructor(batch: FlowBatch) {
     this.#batch = batch;
@@ -69,6 +73,7 @@ export class RecordReader {
     }));
     this.#source = batch.column('sourceIPv6Address', 'u8');
     this.#destination = batch.column('destinationIPv6Address', 'u8');
+    this.#application = new ApplicationReader(batch);
   }
 
   get rows(): number {
@@ -99,7 +104,7 @@ export class RecordReader {
       if (name === 'flowKind') record[name] = FLOW_KINDS[Number(value)] ?? value;
       else if (value !== 0 || !OPTIONAL.has(name)) record[name] = value;
     }
-    return record;
+    return this.#application.has(row) ? { ...record, ...this.#application.record(row) } : record;
   }
 
   #number(name: string, row: number): number {

@@ -1,5 +1,6 @@
 import type { FlowBatch } from '../flow/batch.js';
 import { type ColumnType, ELEMENT_BYTES, FLOW_COLUMNS } from '../flow/columns.js';
+import { APPLICATION_COLUMNS, applicationData } from './application-columns.js';
 
 /** What a link is to the gateway's owner. */
 export interface LinkOfInterface {
@@ -42,6 +43,7 @@ export const BLOCK_COLUMNS: readonly string[] = [
   'packetsOut',
   'packetsIn',
   ...FLOW_COLUMNS.map((column) => column.name),
+  ...APPLICATION_COLUMNS.map((column) => column.name),
 ];
 
 /** Grows as needed; one allocation for a batch of the usual size. */
@@ -248,7 +250,7 @@ const ROW_OCTETS = FLOW_COLUMNS.reduce(
   0,
 );
 /** Octets a row of the columns that are made here, without the strings. */
-const MADE_OCTETS = 1 + 5 * 8;
+const MADE_OCTETS = 1 + 5 * 8 + 20;
 const NAMES_OCTETS = 8_192;
 
 /**
@@ -305,6 +307,11 @@ export function encodeFlowBlock(batch: FlowBatch, options: BlockOptions, nowMs =
           ? times.end
           : batch.column(name, type);
     out.raw(octetsOf(made));
+  }
+  for (const [i, data] of applicationData(batch).entries()) {
+    const { name, type } = APPLICATION_COLUMNS[i]!;
+    out.column(name, type);
+    out.raw(data);
   }
   return out.finish();
 }

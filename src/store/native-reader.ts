@@ -29,9 +29,12 @@ function sizeOf(type: string): number {
 
 const elementOf = (type: string): string | undefined => /^Array\((.+)\)$/.exec(type)?.[1];
 
+/** Key and value, both strings, of a map. */
+const isMap = (type: string): boolean => type === 'Map(String, String)';
+
 /**
  * A block of ClickHouse's Native format taken apart by columns, so that rows and columns can be left out of it. Reads
- * what `encodeFlowBlock` writes: strings, fixed-size types, and arrays of them.
+ * what `encodeFlowBlock` writes: strings, fixed-size types and arrays of them, maps of strings.
  */
 export class NativeBlock {
   readonly rows: number;
@@ -65,12 +68,18 @@ export class NativeBlock {
       const type = text();
       const start = at;
       const element = elementOf(type);
-      if (type === 'String') {
-        for (let row = 0; row < this.rows; row += 1) {
+      const strings = (count: number): void => {
+        for (let row = 0; row < count; row += 1) {
           // Not `at += varUInt()`: that would add to where the length begins.
           const length = varUInt();
           at += length;
         }
+      };
+      if (type === 'String') {
+        strings(this.rows);
+      } else if (isMap(type)) {
+        at += this.rows * 8;
+        strings(2 * (this.rows === 0 ? 0 : this.#end(start, this.rows - 1)));
       } else if (element !== undefined) {
         at += this.rows * 8;
         at += (this.rows === 0 ? 0 : this.#end(start, this.rows - 1)) * sizeOf(element);
@@ -113,23 +122,45 @@ export class NativeBlock {
     return Number(this.#bytes.readBigUInt64LE(at));
   }
 
+  /** Where rows end in an array or map column, counted from the first row that is kept. */
+  #endsOf(start: number, from: number, to: number): { first: number; last: number; ends: Buffer } {
+    const first = from === 0 ? 0 : this.#end(start, from - 1);
+    const last = to === 0 ? 0 : this.#end(start, to - 1);
+    const ends = Buffer.alloc((to - from) * 8);
+    for (let row = from; row < to; row += 1) {
+      ends.writeBigUInt64LE(BigInt(this.#end(start, row) - first), (row - from) * 8);
+    }
+    return { first, last, ends };
+  }
+
   #rowsOf({ type, start, end }: Column, from: number, to: number): Uint8Array[] {
     const element = elementOf(type);
     if (element !== undefined) {
-      const first = from === 0 ? 0 : this.#end(start, from - 1);
-      const last = to === 0 ? 0 : this.#end(start, to - 1);
-      const ends = Buffer.alloc((to - from) * 8);
-      for (let row = from; row < to; row += 1) {
-        ends.writeBigUInt64LE(BigInt(this.#end(start, row) - first), (row - from) * 8);
-      }
+      const { first, last, ends } = this.#endsOf(start, from, to);
       const data = start + this.rows * 8;
       const size = sizeOf(element);
       return [ends, this.#bytes.subarray(data + first * size, data + last * size)];
+    }
+    if (isMap(type)) {
+      const { first, last, ends } = this.#endsOf(start, from, to);
+      const starts = this.#stringStarts(start + this.rows * 8, end);
+      const values = (starts.length - 1) / 2;
+      return [
+        ends,
+        this.#bytes.subarray(starts[first]!, starts[last]!),
+        this.#bytes.subarray(starts[values + first]!, starts[values + last]!),
+      ];
     }
     if (type !== 'String') {
       const size = sizeOf(type);
       return [this.#bytes.subarray(start + from * size, start + to * size)];
     }
+    const starts = this.#stringStarts(start, end);
+    return [this.#bytes.subarray(starts[from]!, starts[to]!)];
+  }
+
+  /** Where each string begins, and at last the end. */
+  #stringStarts(start: number, end: number): number[] {
     const starts = [start];
     for (let at = start; at < end; starts.push(at)) {
       let length = 0;
@@ -143,7 +174,7 @@ export class NativeBlock {
       }
       at += length;
     }
-    return [this.#bytes.subarray(starts[from]!, starts[to]!)];
+    return starts;
   }
 
   #write(

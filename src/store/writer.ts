@@ -41,6 +41,7 @@ const LUXURIES: ReadonlySet<string> = new Set([
   'reverseInterArrivalBins',
   'payloadHead',
   'reversePayloadHead',
+  'headerFields',
 ]);
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5_000;

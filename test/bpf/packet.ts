@@ -68,6 +68,7 @@ export interface TcpFields {
   readonly window?: number;
   readonly options?: readonly number[];
   readonly headerWords?: number;
+  readonly sequence?: number;
 }
 
 export const TCP = { FIN: 1, SYN: 2, RST: 4, PSH: 8, ACK: 16, URG: 32, ECE: 64, CWR: 128 } as const;
@@ -211,7 +212,7 @@ export class PacketBuilder {
         Uint8Array.from([
           ...u16(fields.sport ?? 40000),
           ...u16(fields.dport ?? 443),
-          ...u32(1),
+          ...u32(fields.sequence ?? 1),
           ...u32(2),
           (fields.headerWords ?? 5 + options.length / 4) << 4,
           fields.flags ?? TCP.ACK,

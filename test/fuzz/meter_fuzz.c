@@ -3,8 +3,8 @@
  * libFuzzer target for the parser and the flow cache, with the sanitizers: `make fuzz`. The input is a list
  * of packets, each `length (2 octets, little-endian) | cut (1) | tunnels (1) | octets`; `cut` is how much
  * longer the packet claims to have been on the wire. Checked on every input: nothing is read out of bounds,
- * both ways through the parser agree, every packet ends in exactly one kind, and what the records add up to
- * is what went in.
+ * both ways through the parser agree, every packet ends in exactly one kind, what the records add up to is
+ * what went in, and payload heads are parts of payloads that can be read.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +47,7 @@ static inline void tg_cache_export(struct tg_cache *cache, struct tg_delta *e, t
 
 #include "../../bpf/flow_cache.h"
 #include "../../bpf/fragments.h"
+#include "../../bpf/heads.h"
 
 static const struct tg_cache_settings settings = {
     .mask = ENTRIES - 1,
@@ -68,6 +69,41 @@ static void compare_ways(const struct tg_frame *frame)
 		  quick.window == slow.window && quick.ttl == slow.ttl && quick.tos == slow.tos &&
 		  quick.is_tcp == slow.is_tcp && !slow.unparsed && !slow.fragment,
 	      "both ways give the same facts");
+}
+
+/* What is wanted of a port depends on the port, so that inputs reach every case. */
+static const struct tg_head_want *wanted(struct tg_head_want *want, struct tg_head_service service)
+{
+	*want = (struct tg_head_want){
+	    .octets = (tg_u16)(1 + service.port % TG_HEAD_MAX_OCTETS),
+	    .packets = (tg_u8)(1 + service.port % TG_HEAD_MAX_PACKETS),
+	    .sides = (tg_u8)(service.port & 3),
+	};
+	return service.port % 5 ? want : 0;
+}
+
+/* The decision that the kernel makes for each payload, and the octets that it would copy. */
+static void take_head(const struct tg_frame *frame, const struct tg_packet *packet, struct tg_delta *entry)
+{
+	struct tg_head_want to, from, any;
+	struct tg_head head;
+	tg_u32 octets, i, sum = 0;
+
+	if (!tg_head_open(entry, packet))
+		return;
+	octets = tg_head_next(entry, packet, wanted(&to, tg_head_service_of(packet, 1)),
+			      wanted(&from, tg_head_service_of(packet, 0)),
+			      wanted(&any, (struct tg_head_service){.port = 3}), &head);
+	if (octets == 0)
+		return;
+	check(octets <= packet->payload && octets <= TG_HEAD_MAX_OCTETS, "a head is part of its payload");
+	check(head.number < TG_HEAD_MAX_PACKETS, "no side sends more heads than can be wanted");
+	check(head.side == TG_HEAD_TO_PORT || head.side == TG_HEAD_FROM_PORT, "a head is of one side");
+	if (packet->payload_offset + octets > (tg_u32)(frame->data_end - frame->data))
+		return; /* cut off: the kernel's copy fails */
+	for (i = 0; i < octets; i++)
+		sum += frame->data[packet->payload_offset + i];
+	check(sum <= 255u * octets, "every octet of a head can be read");
 }
 
 int LLVMFuzzerTestOneInput(const unsigned char *input, size_t size)
@@ -102,8 +138,10 @@ int LLVMFuzzerTestOneInput(const unsigned char *input, size_t size)
 		if (packet.fragment)
 			tg_fragment_follow(fragments, &packet);
 		tg_count_packet(&counters, &packet);
-		check(tg_cache_update(&cache, &packet, now, 1, &settings, &counters) != 0,
-		      "every packet is metered");
+		struct tg_delta *entry = tg_cache_update(&cache, &packet, now, 1, &settings, &counters);
+
+		check(entry != 0, "every packet is metered");
+		take_head(&frame, &packet, entry);
 		packets++;
 		octets += packet.octets;
 		now += 1u << (cut & 15);

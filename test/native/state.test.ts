@@ -5,7 +5,16 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-const PARTS = ['state_file', 'flow_table', 'flow_state', 'flow_row', 'slabs', 'address_mask'];
+const PARTS = [
+  'state_file',
+  'flow_table',
+  'flow_merge',
+  'flow_expiry',
+  'flow_state',
+  'flow_row',
+  'slabs',
+  'address_mask',
+];
 const directory = mkdtempSync(join(tmpdir(), 'tidegate-state-'));
 const state = join(existsSync('/dev/shm') ? '/dev/shm' : directory, `tidegate-state-test-${process.pid}`);
 afterAll(() => {

@@ -49,6 +49,13 @@ describe('the embedded store', () => {
         expect(Array.isArray(got) ? got.map(String) : [String(got)], name).toEqual(expected);
       }
     }
+    expect(rows.map((row) => row.tlsServerName)).toEqual(
+      rows.map((_, i) => (i % 3 === 0 ? `host${i}.example.org` : '')),
+    );
+    expect(rows.map((row) => Number(row.quicVersion))).toEqual([0, 0, 0, 0xffffffff, 0, 0, 6]);
+    expect(rows.map((row) => row.headerFields)).toEqual(
+      rows.map((_, i) => (i === 3 ? { opcode: '0a', tenant: '00ff'.repeat(3) } : {})),
+    );
     expect(rows[0]!.octetDeltaCount).toBe('18446744073709551615');
     expect(rows.map((row) => row.linkId)).toEqual(Array(7).fill('public-a'));
     expect(rows.map((row) => Number(row.outbound))).toEqual([1, 0, 1, 0, 1, 0, 1]);

@@ -2,6 +2,7 @@ import pino from 'pino';
 import { FlowBatch } from '../../src/flow/batch.js';
 import { FLOW_COLUMNS, SLAB_HEADER, slabLayout } from '../../src/flow/columns.js';
 import type { BlockOptions } from '../../src/store/index.js';
+import { writeApplication } from '../support/application-text.js';
 
 export const logger = pino({ level: 'silent' });
 export const links: BlockOptions['links'] = {
@@ -45,6 +46,14 @@ export function makeBatch(rows: number, seed = 0): FlowBatch {
     batch.column('workloadId', 'u32')[row] = row % 3;
     batch.column('flowKind', 'u8')[row] = 4;
     total += Number(packets[row]! + reverse[row]!);
+  }
+  for (let row = seed % 3; row < Math.min(rows, 40); row += 3) {
+    writeApplication(batch, row, {
+      tlsServerName: `host${row}.example.org`,
+      httpRequestHost: 'h'.repeat(row * 5),
+      quicVersion: row === 3 ? 0xffffffff : row,
+      ...(row % 2 === 0 ? {} : { headerFields: { opcode: '0a', tenant: '00ff'.repeat(row) } }),
+    });
   }
   header[SLAB_HEADER.packetsLow] = total;
   return batch;

@@ -24,6 +24,11 @@ const DIMENSIONS: Readonly<Record<string, string>> = {
   protocol: 'protocolIdentifier',
   vlan: 'dot1qVlanId',
   gateway: 'gateway',
+  server: "if(tlsServerName != '', tlsServerName, httpRequestHost)",
+  ja4: 'tlsJa4',
+  alpn: 'tlsApplicationProtocols',
+  dns: 'dnsQName',
+  quic: 'quicVersion',
 };
 
 type FlowRow = Readonly<Record<string, string | number>>;

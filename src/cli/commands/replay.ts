@@ -7,6 +7,7 @@ import { RECORD_NAMES, RecordReader } from '../../flow/record.js';
 import { ipfixConfig } from '../../ipfix/index.js';
 import { createLogger } from '../../telemetry/log.js';
 import type { CliContext, OutputFormat } from '../context.js';
+import { readHeaderRules } from '../header-rules.js';
 import { ipfixOutput } from '../ipfix-output.js';
 import { outputOption } from '../options.js';
 import { csvLine, toJson } from '../output.js';
@@ -20,6 +21,8 @@ interface ReplayFlags {
   readonly output: OutputFormat;
   readonly idleTimeout: string;
   readonly activeTimeout: string;
+  readonly decode: 'any' | 'known' | 'off';
+  readonly headerRules?: string;
   readonly to?: string;
   readonly transport?: 'udp' | 'tcp';
   readonly standardOnly?: boolean;
@@ -33,6 +36,15 @@ export function register(program: Command, context: CliContext): void {
     .argument('<files...>', 'capture files')
     .option('--idle-timeout <duration>', 'a flow ends after this much silence', '15s')
     .option('--active-timeout <duration>', 'a long flow is reported this often', '60s')
+    .addOption(
+      new Option(
+        '--decode <ports>',
+        'read TLS, HTTP, DNS and QUIC for names: on any port, on known ones, or not',
+      )
+        .choices(['any', 'known', 'off'])
+        .default('any'),
+    )
+    .option('--header-rules <file>', 'JSON list of header fields to carry, as in capture.headerRules')
     .addOption(outputOption(['json', 'csv', 'ipfix', 'none']))
     .option('--to <host:port>', 'with --output ipfix: a collector; absent = an IPFIX file on stdout')
     .addOption(new Option('--transport <transport>', 'how to reach the collector').choices(['udp', 'tcp']))
@@ -47,6 +59,10 @@ async function replay(context: CliContext, files: readonly string[], flags: Repl
     files,
     idleTimeoutMs: parseDurationMs(flags.idleTimeout),
     activeTimeoutMs: parseDurationMs(flags.activeTimeout),
+    applications: {
+      decoders: { tls: flags.decode, http: flags.decode, dns: flags.decode, quic: flags.decode },
+      headerRules: await readHeaderRules(flags.headerRules),
+    },
   });
   const ipfix =
     flags.output === 'ipfix'

@@ -1,4 +1,5 @@
 import { formatIPv4, formatIPv6 } from '../../flow/address.js';
+import { ApplicationReader } from '../../flow/application.js';
 import type { FlowBatch } from '../../flow/batch.js';
 import { FINGERPRINT_DIMENSIONS } from '../../flow/columns.js';
 import { mix } from '../features/hash.js';
@@ -30,7 +31,10 @@ class Accumulator {
   readonly pooled = new Float32Array(3 * DIMENSIONS);
   readonly sizes = new Float32Array(2 * SIZE_BINS);
 
-  constructor(readonly row: number) {
+  constructor(
+    readonly row: number,
+    readonly serverName: string,
+  ) {
     this.pooled.fill(Number.NEGATIVE_INFINITY, DIMENSIONS, 2 * DIMENSIONS);
     this.pooled.fill(Number.POSITIVE_INFINITY, 2 * DIMENSIONS);
   }
@@ -64,8 +68,10 @@ export function groupByEndpoint(batch: FlowBatch): EndpointGroups {
   // Open addressing over row numbers + 1: no key objects.
   const slots = new Uint32Array(2 ** Math.ceil(Math.log2(Math.max(2, rows * 2))));
   const found: Accumulator[] = [];
+  const application = new ApplicationReader(batch);
 
-  const sameEndpoint = (a: number, b: number): boolean => {
+  const sameEndpoint = ({ row: a, serverName }: Accumulator, b: number, name: string): boolean => {
+    if (serverName !== name) return false;
     const answersA = destinationAnswers(c, a);
     const answersB = destinationAnswers(c, b);
     if (c.protocol[a] !== c.protocol[b] || c.kind[a] !== c.kind[b]) return false;
@@ -82,11 +88,13 @@ export function groupByEndpoint(batch: FlowBatch): EndpointGroups {
     const address = words[answers ? 1 : 0]!;
     let hash = mix(portOf(c, row, answers), c.protocol[row]! * 16 + c.kind[row]!);
     for (let i = 0; i < ADDRESS_WORDS; i += 1) hash = mix(hash, address[row * ADDRESS_WORDS + i]!);
+    const name = application.has(row) ? application.serverName(row) : '';
+    for (let i = 0; i < name.length; i += 1) hash = mix(hash, name.charCodeAt(i));
     let slot = hash & (slots.length - 1);
-    while (slots[slot] !== 0 && !sameEndpoint(found[slots[slot]! - 1]!.row, row))
+    while (slots[slot] !== 0 && !sameEndpoint(found[slots[slot]! - 1]!, row, name))
       slot = (slot + 1) & (slots.length - 1);
     if (slots[slot] === 0) {
-      found.push(new Accumulator(row));
+      found.push(new Accumulator(row, name));
       slots[slot] = found.length;
     }
     const index = slots[slot]! - 1;
@@ -151,12 +159,13 @@ function summary(one: Accumulator, c: RecordColumns): EndpointSummary {
         ? `unparsed/${port}`
         : protocol === ICMP || protocol === ICMP6
           ? `icmp/${address}`
-          : `${protocol}/${port}/${address}`;
+          : `${protocol}/${port}/${address}${one.serverName === '' ? '' : `/${one.serverName}`}`;
   return {
     key,
     address,
     port: kind === KIND_UNPARSED ? 0 : port,
     protocol,
+    ...(one.serverName === '' ? {} : { serverName: one.serverName }),
     flows,
     octets: one.octets,
     packets: one.packets,

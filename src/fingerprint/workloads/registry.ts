@@ -46,10 +46,16 @@ interface EndpointState {
   service: string;
 }
 
+/** `6/443/shop.example.com` of the endpoint `6/443/192.0.2.1/shop.example.com`; undefined where no name was seen. */
+function namedService(key: string): string | undefined {
+  const [protocol, port, , name] = key.split('/');
+  return name === undefined ? undefined : `${protocol}/${port}/${name}`;
+}
+
 /**
  * Which workload each service endpoint belongs to. Synchronous and deterministic: the same observations in the same
- * order give the same ids. An endpoint stays with its workload; a new one joins the nearest that is near enough
- * (nearer for another port than for its own), or founds one. Workloads that turn out alike are merged, the older
+ * order give the same ids. An endpoint stays with its workload; a new one joins the workload that serves its
+ * name elsewhere, or the nearest that is near enough (nearer for another port than for its own), or founds one. Workloads that turn out alike are merged, the older
  * id stays.
  */
 export class WorkloadRegistry {
@@ -59,6 +65,8 @@ export class WorkloadRegistry {
   /** In order of last use, the longest unused first. */
   readonly #endpoints = new Map<string, EndpointState>();
   readonly #aliases = new Map<number, number>();
+  /** Service by name (`6/443/shop.example.com`) → an endpoint of it. */
+  readonly #named = new Map<string, string>();
   #events: WorkloadEvent[] = [];
   #modelId: string;
   #nextId = 1;
@@ -212,6 +220,11 @@ export class WorkloadRegistry {
     this.#workloads.clear();
     this.#endpoints.clear();
     this.#aliases.clear();
+    this.#named.clear();
+    for (const key of state.endpoints.keys()) {
+      const named = namedService(key);
+      if (named !== undefined) this.#named.set(named, key);
+    }
     for (const [id, workload] of state.workloads) this.#workloads.set(id, workload);
     for (const [key, endpoint] of state.endpoints) this.#endpoints.set(key, endpoint);
     for (const [from, into] of state.aliases) this.#aliases.set(from, into);
@@ -246,7 +259,10 @@ export class WorkloadRegistry {
     }
     if (known !== undefined) this.#forget(endpoint.key, known);
     const ruled = this.#rules.nameOf(endpoint);
-    const nearest = ruled === undefined ? this.#nearestFor(endpoint, service) : this.#named(ruled);
+    const nearest =
+      ruled === undefined
+        ? (this.#byServerName(endpoint, service) ?? this.#nearestFor(endpoint, service))
+        : this.#byRule(ruled);
     const state = nearest?.state ?? this.#found(nowMs);
     const isNew = nearest === undefined;
     const score = hasVector(state) ? similarityTo(state, endpoint.pooled) : 1;
@@ -258,6 +274,8 @@ export class WorkloadRegistry {
     }
     state.endpoints += 1;
     this.#endpoints.set(endpoint.key, { workloadId: state.id, lastMs: nowMs, service });
+    const named = namedService(endpoint.key);
+    if (named !== undefined) this.#named.set(named, endpoint.key);
     if (unanswered) state.services.set(UNANSWERED, 0);
     this.#learn(state, endpoint, score, nowMs);
     if (isNew) {
@@ -268,10 +286,18 @@ export class WorkloadRegistry {
     return { workloadId: state.id, score, isNew };
   }
 
-  #named(name: string): { state: WorkloadState } | undefined {
+  #byRule(name: string): { state: WorkloadState } | undefined {
     for (const state of this.#workloads.values())
       if (state.namedBy === 'rule' && state.name === name) return { state };
     return undefined;
+  }
+
+  /** The workload of another address where the same name is served on the same port. */
+  #byServerName({ key }: EndpointSummary, service: string): { state: WorkloadState } | undefined {
+    const named = service === UNANSWERED ? undefined : namedService(key);
+    const sibling = named === undefined ? undefined : this.#endpoints.get(this.#named.get(named) ?? '');
+    const state = sibling?.service === service ? this.#workloads.get(sibling.workloadId) : undefined;
+    return state && { state };
   }
 
   /** The best workload that the endpoint is near enough to. */
@@ -368,6 +394,8 @@ export class WorkloadRegistry {
 
   #forget(key: string, endpoint: EndpointState): void {
     this.#endpoints.delete(key);
+    const named = namedService(key);
+    if (named !== undefined && this.#named.get(named) === key) this.#named.delete(named);
     this.#workloads.get(endpoint.workloadId)!.endpoints -= 1;
   }
 

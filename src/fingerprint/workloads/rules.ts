@@ -10,7 +10,15 @@ const PROTOCOLS: Readonly<Record<NonNullable<WorkloadRule['protocol']>, readonly
   sctp: [132],
 };
 
-type Matcher = (endpoint: Pick<EndpointSummary, 'address' | 'port' | 'protocol'>, labels: Labels) => boolean;
+type RuledEndpoint = Pick<EndpointSummary, 'address' | 'port' | 'protocol' | 'serverName'>;
+type Matcher = (endpoint: RuledEndpoint, labels: Labels) => boolean;
+
+/** Whether a name is the wanted one, or below it where that begins with `*.`. */
+function nameMatches(wanted: string, name: string | undefined): boolean {
+  if (name === undefined) return false;
+  const [pattern, found] = [wanted.toLowerCase(), name.replace(/\.$/, '')];
+  return pattern.startsWith('*.') ? found.endsWith(pattern.slice(1)) : found === pattern;
+}
 
 function matcherOf(rule: WorkloadRule): Matcher {
   const protocols = rule.protocol === undefined ? undefined : PROTOCOLS[rule.protocol];
@@ -21,7 +29,8 @@ function matcherOf(rule: WorkloadRule): Matcher {
     network.addSubnet(address!, Number(bits), isIPv6(address!) ? 'ipv6' : 'ipv4');
   }
   const wanted = Object.entries(rule.labels ?? {});
-  return ({ address, port, protocol }, labels) =>
+  return ({ address, port, protocol, serverName }, labels) =>
+    (rule.serverName === undefined || nameMatches(rule.serverName, serverName)) &&
     (rule.port === undefined || rule.port === port) &&
     (protocols === undefined || protocols.includes(protocol)) &&
     wanted.every(([key, value]) => labels[key] !== undefined && (value === '*' || value === labels[key])) &&
@@ -40,7 +49,7 @@ export class WorkloadRules {
   }
 
   /** The name that the rules give to an endpoint, undefined when none matches. */
-  nameOf(endpoint: Pick<EndpointSummary, 'address' | 'port' | 'protocol'>): string | undefined {
+  nameOf(endpoint: RuledEndpoint): string | undefined {
     const labels = this.#hosts.of(endpoint.address);
     const rule = this.#rules.find(({ matches }) => matches(endpoint, labels));
     return rule?.name.replace(/\{([^{}]+)\}/g, (whole, key: string) => labels[key] ?? whole);

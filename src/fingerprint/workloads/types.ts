@@ -1,6 +1,6 @@
 /** What one batch says about one service endpoint: the side of its flows that answers. Plain data, cloneable. */
 export interface EndpointSummary {
-  /** Stable name: `6/443/<address>`; `icmp/<address>`, `ethernet/<type>`, `unparsed/<reason>` for the rest. */
+  /** Stable name: `6/443/<address>`, with `/<server name>` behind it where one was seen; `icmp/<address>`, `ethernet/<type>`, `unparsed/<reason>` for the rest. */
   readonly key: string;
   /** Address of the responder as text, empty where there is none. */
   readonly address: string;
@@ -8,6 +8,8 @@ export interface EndpointSummary {
   readonly port: number;
   /** IANA protocol number; 0 with a non-IP key. */
   readonly protocol: number;
+  /** Name by which clients asked for the service (SNI or HTTP host), lower case; absent = none was seen. */
+  readonly serverName?: string;
   readonly flows: number;
   /** Initiator to responder. */
   readonly octets: number;

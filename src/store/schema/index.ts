@@ -1,3 +1,4 @@
+import { applications } from './applications.js';
 import { forecastRecords } from './forecast-records.js';
 import { records } from './records.js';
 import type { SchemaStatement } from './statement.js';
@@ -19,4 +20,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 2, name: 'workloads, forecasts, plans, journal', statements: records },
   { version: 3, name: 'views for people', statements: views },
   { version: 4, name: 'what choice and bands of forecasts rest on', statements: forecastRecords },
+  { version: 5, name: 'names and header fields of applications', statements: applications },
 ];
