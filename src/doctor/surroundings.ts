@@ -10,7 +10,7 @@ import { FingerprintEncoder } from '../fingerprint/index.js';
 import { PriceBook } from '../pricing/index.js';
 import { DirectoryLock } from '../store/directory-lock.js';
 import { StoreClient } from '../store/index.js';
-import { blocker, type Check, info, ok, warning } from './finding.js';
+import { blocker, type Check, info, ok, unknown, warning } from './finding.js';
 import { outputOf } from './try.js';
 
 const remedyOf = (error: unknown, otherwise: string): string =>
@@ -125,20 +125,37 @@ const prices = (config: GatewayConfig) => async () => {
   }
 };
 
+/** What the kernel knows; a hardened unit (ProtectClock) may not ask. */
+function kernelClock(): ReturnType<ReturnType<typeof loadBpfAddon>['clockState']> | undefined {
+  try {
+    return loadBpfAddon().clockState();
+  } catch {
+    return undefined;
+  }
+}
+
 const clock = async () => {
-  const { synchronised, maximumErrorSeconds } = loadBpfAddon().clockState();
-  const far = `at most ${maximumErrorSeconds.toPrecision(2)} s off`;
-  if (synchronised) return [ok(`the clock is kept, ${far}`)];
+  const kernel = kernelClock();
+  if (kernel?.synchronised)
+    return [ok(`the clock is kept, at most ${kernel.maximumErrorSeconds.toPrecision(2)} s off`)];
   // In a virtual machine the host may keep it without telling the kernel.
-  const chrony = await outputOf('chronyc', '-c', 'tracking');
-  return chrony === undefined
-    ? [
-        warning(
-          'nobody tells the kernel that the clock is synchronised: samples at the edges of a billing month may be wrong',
-          'run chrony, systemd-timesyncd or phc2sys',
+  if ((await outputOf('chronyc', '-c', 'tracking')) !== undefined) return [ok('chrony keeps the clock')];
+  if (kernel !== undefined)
+    return [
+      warning(
+        'nobody tells the kernel that the clock is synchronised: samples at the edges of a billing month may be wrong',
+        'run chrony, systemd-timesyncd or phc2sys',
+      ),
+    ];
+  const said = await outputOf('timedatectl', 'show', '--property=NTPSynchronized', '--value');
+  return said?.trim() === 'yes'
+    ? [ok('the clock is synchronised')]
+    : [
+        unknown(
+          'nothing here says whether the clock is synchronised',
+          'see `timedatectl`, outside of the service',
         ),
-      ]
-    : [ok('chrony keeps the clock')];
+      ];
 };
 
 /** What else a gateway needs: room, its directories, engine, model, prices, time. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CAPABILITY_NAMES, capabilitiesIn, capabilityMask } from '../../src/base/capabilities.js';
+import { detachPinned } from '../../src/capture/bpf.js';
 import { bpfSkipReason } from '../support/privileges.js';
 import { VethPair, xdpInterfaces } from '../support/veth.js';
 
@@ -79,6 +80,7 @@ describe.skipIf(skip !== undefined)(
       });
       cleanups.push(() => {
         child.kill('SIGKILL');
+        detachPinned(`${tag}${process.pid}`);
         pair.remove();
         rmSync(directory, { recursive: true, force: true });
       });
