@@ -4,6 +4,8 @@ import type { NativeAddon } from './addon.js';
 /** The addon's part that gives up capabilities. */
 export type PrivilegesAddon = Pick<NativeAddon, 'keepCapabilities' | 'useCapabilities'>;
 
+const ALL = 0xffff_ffff_ffff_ffffn;
+
 /**
  * Every thread of this process gives up all capabilities but these, for good, and those that are made later have no
  * others; nor have programs that it starts, not even as root. Returns what is left.
@@ -30,6 +32,6 @@ export function worksWith(
   } catch {
     return false;
   } finally {
-    addon.useCapabilities(~0n & 0xffff_ffff_ffff_ffffn);
+    addon.useCapabilities(ALL);
   }
 }
