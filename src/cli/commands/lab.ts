@@ -158,7 +158,7 @@ async function scenario(context: CliContext, flags: LabFlags): Promise<void> {
 
 /** A lab starts empty: only what a lab itself left in its directory is removed. */
 function forget(config: GatewayConfig): void {
-  for (const name of ['clickhouse', 'spool', 'workloads.json', 'journal.jsonl']) {
+  for (const name of ['clickhouse', 'spool', 'workloads.json', 'journal.jsonl', 'approvals.json']) {
     rmSync(join(config.dataDirectory, name), { recursive: true, force: true });
   }
 }
