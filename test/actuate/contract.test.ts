@@ -1,24 +1,46 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
   type ActuationPlan,
   type Actuator,
+  AwsActuator,
   type DesiredAllocation,
   DryRunActuator,
+  ExecActuator,
   HtbActuator,
+  type JsonValue,
   journalledPlans,
+  KubernetesActuator,
   RouteActuator,
   SteerActuator,
+  WebhookActuator,
 } from '../../src/actuate/index.js';
 import { XdpSource } from '../../src/capture/xdp.js';
 import { LabTopology } from '../../src/lab/index.js';
 import { MemoryJournal } from '../support/memory-journal.js';
+import { AwsServer, KubernetesServer, WebhookServer } from '../support/model-servers.js';
 import { netnsSkipReason, nftSkipReason, uniqueName } from '../support/netns.js';
 import { bpfSkipReason } from '../support/privileges.js';
 
 const always = { fromMs: 0, untilMs: 1e15 };
+
+interface Service {
+  readonly url: string;
+  /** For files. */
+  readonly directory: string;
+}
+
+const missing = (name: string): string | undefined => {
+  try {
+    createRequire(import.meta.url).resolve(name);
+    return undefined;
+  } catch {
+    return `optional package ${name} is not installed`;
+  }
+};
 
 /** What every actuator is tried with: two settings, each with two values. */
 interface Subject {
@@ -27,7 +49,11 @@ interface Subject {
   readonly skip: string | undefined;
   /** What must run before it, if anything. */
   readonly source?: (lab: LabTopology) => XdpSource;
-  make(lab: LabTopology, source: XdpSource | undefined): Actuator;
+  /** A service that it talks to, if any; made anew for each test. */
+  readonly server?: () => AwsServer | KubernetesServer | WebhookServer;
+  /** What it acts on has settings of its own before any plan. Default: it has none. */
+  readonly startsWith?: boolean;
+  make(lab: LabTopology, source: XdpSource | undefined, at: Service): Actuator;
   allocations(variant: 'one' | 'other'): DesiredAllocation[];
 }
 
@@ -46,6 +72,15 @@ const shares = (variant: 'one' | 'other') =>
     bandwidth(id, 'public-a', { share: variant === 'one' ? 0.2 : 0.6 }),
     bandwidth(id, 'public-b', { share: variant === 'one' ? 0.8 : 0.4 }),
   ]);
+const cores = (variant: 'one' | 'other', poolOf: (id: number) => string) =>
+  [1, 2].map((id) => ({
+    workloadId: id,
+    workloadName: `w${id}`,
+    resource: 'cpu' as const,
+    target: poolOf(id),
+    cpuCores: variant === 'one' ? 3 : 4,
+    ...always,
+  }));
 const endpointsOf = (id: number) => [
   { address: `192.0.2.${id}`, protocol: 'tcp' as const, port: 80 },
   { address: `2001:db8:a::${id}`, protocol: 'udp' as const, port: 53 },
@@ -93,6 +128,63 @@ const subjects: Subject[] = [
       }),
     allocations: (variant) => shares(variant),
   },
+  {
+    name: 'webhook',
+    needsNetns: false,
+    skip: undefined,
+    server: () => new WebhookServer(),
+    make: (_lab, _source, { url }) =>
+      new WebhookActuator({ url, secret: 'a secret of sixteen and more', gateway: 'g' }),
+    allocations: (variant) => cores(variant, () => 'pool'),
+  },
+  {
+    name: 'exec',
+    needsNetns: false,
+    skip: undefined,
+    make: () => new ExecActuator({ command: ['cat', '/dev/null'], gateway: 'g' }),
+    allocations: (variant) => cores(variant, () => 'pool'),
+  },
+  {
+    name: 'kubernetes',
+    needsNetns: false,
+    skip: missing('@kubernetes/client-node'),
+    startsWith: true,
+    server: () => new KubernetesServer(['w1', 'w2']),
+    make: (_lab, _source, { directory }) =>
+      new KubernetesActuator({
+        kubeconfig: join(directory, 'kubeconfig'),
+        workloads: ['w1', 'w2'].map((name) => ({
+          workload: name,
+          kind: 'Deployment',
+          namespace: 'shop',
+          name,
+          coresPerReplica: 1,
+          minReplicas: 1,
+          maxReplicas: 9,
+        })),
+      }),
+    allocations: (variant) => cores(variant, () => 'private'),
+  },
+  {
+    name: 'aws',
+    needsNetns: false,
+    skip: missing('@aws-sdk/client-auto-scaling'),
+    startsWith: true,
+    server: () => new AwsServer(['g1', 'g2']),
+    make: (_lab, _source, { url }) =>
+      new AwsActuator({
+        region: 'eu-central-1',
+        endpoint: url,
+        credentials: { accessKeyId: 'AKIATEST', secretAccessKey: 'secret' },
+        groups: [1, 2].map((n) => ({
+          pool: `p${n}`,
+          group: `g${n}`,
+          coresPerInstance: 1,
+          memoryBytesPerInstance: 2 ** 30,
+        })),
+      }),
+    allocations: (variant) => cores(variant, (id) => `p${id}`),
+  },
 ];
 
 describe.each(subjects)('actuator contract: $name', (subject) => {
@@ -122,8 +214,13 @@ describe.each(subjects)('actuator contract: $name', (subject) => {
       await lab.stop();
       rmSync(stateDirectory, { recursive: true, force: true });
     });
-    beforeEach(() => {
-      actuator = subject.make(lab, source);
+    let server: AwsServer | KubernetesServer | WebhookServer | undefined;
+    beforeEach(async () => {
+      server = subject.server?.();
+      await server?.start();
+      if (server instanceof KubernetesServer)
+        writeFileSync(join(stateDirectory, 'kubeconfig'), JSON.stringify(server.kubeconfig));
+      actuator = subject.make(lab, source, { url: server?.url ?? '', directory: stateDirectory });
       journal = new MemoryJournal();
     });
     afterEach(async () => {
@@ -132,13 +229,21 @@ describe.each(subjects)('actuator contract: $name', (subject) => {
       while (journalledPlans(journal.all, actuator.name).some((p) => p.state !== 'rolled-back'))
         await actuator.rollback(journal);
       await actuator.close();
+      await server?.end();
     });
+    /** What the two settings were before any plan. */
+    const initial = async (): Promise<JsonValue[]> => {
+      const { steps } = await actuator.preview(plan('x', 'one'));
+      return steps.map((step) => step.before);
+    };
 
     test('preview names the steps and changes nothing', async () => {
       const first = await actuator.preview(plan('p', 'one'));
       expect(first.steps).toHaveLength(stepCount);
       expect(first.refused).toEqual([]);
-      expect(first.steps.every((step) => step.before === null && step.words !== '')).toBe(true);
+      expect(
+        first.steps.every((step) => (step.before === null) === !subject.startsWith && step.words !== ''),
+      ).toBe(true);
       expect(await actuator.preview(plan('p', 'one'))).toEqual(first);
     });
 
@@ -163,13 +268,14 @@ describe.each(subjects)('actuator contract: $name', (subject) => {
       expect(new Set([...(await ids('p')), ...(await ids('q'))]).size).toBe(2 * stepCount);
     });
 
-    test('rollback undoes one plan at a time, back to nothing', async () => {
+    test('rollback undoes one plan at a time, back to how it was', async () => {
+      const before = await initial();
       await actuator.apply(plan('p', 'one'), journal);
       await actuator.apply(plan('q', 'other'), journal);
       await actuator.rollback(journal);
       expect((await actuator.preview(plan('x', 'one'))).steps).toEqual([]);
       await actuator.rollback(journal);
-      expect((await actuator.preview(plan('x', 'one'))).steps.map((s) => s.before)).toEqual([null, null]);
+      expect(await initial()).toEqual(before);
       const length = journal.all.length;
       await actuator.rollback(journal);
       expect(journal.all).toHaveLength(length);
