@@ -34,6 +34,8 @@ constexpr uint32_t kFirstPort = 1024, kMostFlows = 64000;
 constexpr int kReceiveOctets = 64 << 20;
 // A sender that was not run for longer sends no more at once than this: queues are not what is tried here.
 constexpr uint64_t kCatchUpNs = 2000000;
+// Timers are no finer.
+constexpr uint64_t kPauseNs = 50000;
 
 struct RunOptions {
 	std::string netns, device, gateway_netns, gateway_device, source, destination;
@@ -343,10 +345,12 @@ class FrameRun
 					error = errno;
 			}
 			due += burst * each_ns;
+			now = NowNs();
 			if (burst < kBurst) {
-				struct timespec pause = {0, 50000};
+				uint64_t pause_ns = due + each_ns > now ? due + each_ns - now : 0;
 
-				nanosleep(&pause, nullptr);
+				std::this_thread::sleep_for(
+				    std::chrono::nanoseconds(std::max(kPauseNs, pause_ns)));
 			}
 			now = NowNs();
 		}

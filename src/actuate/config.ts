@@ -83,7 +83,7 @@ export const actuateConfig = z.strictObject({
       fullAt: z.number().positive().max(1).default(0.85),
       /** Looks in a row before it acts. */
       consecutive: z.int().positive().default(2),
-      every: durationSetting.prefault('500ms'),
+      every: durationSetting.prefault('250ms'),
     })
     .prefault({}),
   guard: z

@@ -18,7 +18,7 @@ export interface SurgeWatchOptions {
   /** Largest part of a workload's new flows that is moved at once, 0..1. */
   readonly maxShareMoved: number;
   readonly rule?: Omit<SurgeRuleOptions, 'capacityBps'>;
-  /** Default 500 ms. */
+  /** Default 250 ms. */
   readonly everyMs?: number;
   /** Unix time, ms. */
   readonly now?: () => number;
@@ -79,7 +79,7 @@ export class SurgeWatch implements Component {
   async start(): Promise<void> {
     this.#timer = setInterval(() => {
       this.#looking = this.#looking.then(() => this.look());
-    }, this.#options.everyMs ?? 500);
+    }, this.#options.everyMs ?? 250);
     this.#timer.unref();
   }
 

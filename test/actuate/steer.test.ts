@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type ActuationPlan, type LinkWeights, SteerActuator } from '../../src/actuate/index.js';
+import { type ActuationPlan, HtbActuator, type LinkWeights, SteerActuator } from '../../src/actuate/index.js';
 import type { SteeredRule } from '../../src/capture/steering.js';
 import { XdpSource } from '../../src/capture/xdp.js';
 import { LAB_BURST, LAB_BURST_CLIENTS, LAB_TRANSIT, LabTopology } from '../../src/lab/index.js';
@@ -151,6 +151,39 @@ describe.skipIf(skip !== undefined)(
       expect(counters().asleep).toBeGreaterThan(0);
       source.steering!.heartbeat(0);
       expect(count(await client.open('back', VIP, PORT, 5), 'public-a')).toBe(5);
+      await client.close('');
+    });
+
+    test('where queues must be passed XDP only marks, the stack sends, and HTB has the packets in their class', async ({
+      skip: skipHere,
+    }) => {
+      const steering = source.steering!;
+      if (!steering.state().defers) skipHere('needs tcx (Linux 6.6)');
+      await steer.apply(planOf('stack', { 'public-a': 1 }), journal);
+      const { name: interfaceName, peerIPv4: nextHopIPv4 } = lab.interfaces.find(
+        (i) => i.linkId === 'public-a',
+      )!;
+      const link = { linkId: 'public-a', interfaceName, netns: lab.gatewayNetns, nextHopIPv4, outside: true };
+      const htb = new HtbActuator({
+        links: [link],
+        endpointsOf: () => [{ address: VIP, protocol: 'tcp', port: PORT }],
+        netns: lab.gatewayNetns,
+      });
+      const ceilings = new MemoryJournal();
+      const { allocations, ...rest } = planOf('ceiling', { 'public-a': 1 });
+      await htb.apply({ ...rest, allocations: allocations.map((a) => ({ ...a, rateBps: 100e6 })) }, ceilings);
+      steering.setLink({ ...link, viaStack: true });
+      const before = counters();
+      expect(count(await client.open('stack', VIP, PORT, 5), 'public-a')).toBe(5);
+      expect(await client.echo('stack', 100_000)).toBe(5);
+      expect(counters().deferred).toBeGreaterThan(before.deferred + 5 * 70); // 100 kB are 70 segments
+      const shown = gateway('tc', '-s', 'class', 'show', 'dev', interfaceName, 'classid', '71de:15');
+      const [, octets = '0', dropped = ''] = /Sent (\d+) bytes \d+ pkt \(dropped (\d+)/.exec(shown) ?? [];
+      expect(Number(octets)).toBeGreaterThan(500_000);
+      expect(dropped).toBe('0');
+      await htb.rollback(ceilings);
+      await htb.close();
+      steering.setLink({ ...link, viaStack: false });
       await client.close('');
     });
 

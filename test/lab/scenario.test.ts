@@ -78,10 +78,11 @@ describe.skipIf(skip !== undefined)(`scenarios${skip === undefined ? '' : ` (ski
     expect(report.costUsd).toBeGreaterThan(0);
   });
 
-  test('guard-breach: the plan that loses packets is undone and the next one held off', async () => {
+  test('guard-breach: the plan that loses packets is undone and the next one held off, longer each time', async () => {
     const report = await play('guard-breach');
     expect(report).toMatchObject({ consistent: true, heldOff: true });
-    expect(report.breach).toMatch(/lossRatio of burst/);
+    expect(report.breach).toMatch(/(lossRatio|queueDrops) of public-a/);
+    expect(report.holdOffsMs).toEqual([1500, 3000]);
     expect(report.lossWindowMs).toBeLessThan(Number.POSITIVE_INFINITY);
   });
 

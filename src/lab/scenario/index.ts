@@ -26,6 +26,9 @@ const SCENARIOS: Readonly<Record<string, (stage: Stage, brief: boolean) => Promi
   'kill-9-mid-apply': (stage, brief) => killMidApplyScenario(stage, brief ? 4 : 10),
 };
 
+/** Where queues of the links are looked at. */
+const VIA_STACK: ReadonlySet<string> = new Set(['guard-breach']);
+
 export const SCENARIO_NAMES: readonly string[] = Object.keys(SCENARIOS);
 
 export interface ScenarioOptions {
@@ -53,7 +56,7 @@ export async function runScenario(scenario: string, options: ScenarioOptions = {
   const topology = new LabTopology({ ...options, name: options.name ?? 'tidegate-scenario' });
   await topology.start();
   try {
-    const stage = new Stage(topology, options.actuator);
+    const stage = new Stage(topology, options.actuator, VIA_STACK.has(scenario));
     try {
       await stage.open();
       return await play(stage, options.brief ?? false);

@@ -51,6 +51,8 @@ export interface ScenarioReport {
   /** What the guard found, and whether the next plan was held off after it. */
   readonly breach?: string;
   readonly heldOff?: boolean;
+  /** For how long, one breach after the other. */
+  readonly holdOffsMs?: readonly number[];
   /** How often the applier was killed, and how often it had not finished by then. */
   readonly kills?: number;
   readonly interrupted?: number;

@@ -54,6 +54,8 @@ export class Stage {
   constructor(
     readonly topology: LabTopology,
     how: SteeringName = 'steer',
+    /** Steer through the kernel's queues, which XDP passes by. */
+    viaStack = false,
   ) {
     const endpoint = (port: number, protocol: 'tcp' | 'udp'): ServiceEndpoint => ({
       address: LAB_BURST.ipv4,
@@ -83,7 +85,7 @@ export class Stage {
         idleTimeoutMs: 2_000,
       });
       this.source = source;
-      this.steering = new SteerActuator({ ...options, datapath: () => source.steering });
+      this.steering = new SteerActuator({ ...options, viaStack, datapath: () => source.steering });
     } else {
       this.source = undefined;
       this.steering = new RouteActuator(options);
