@@ -8,7 +8,7 @@
  * flow to a link that is no longer its bucket's. Only flows that a change of weights would have moved have
  * one.
  *
- * Change of weights, make before break (user space, native/src/steering.cc):
+ * Change of weights, make before break (user space, native/src/steering_change.cc):
  *   1. LEARN is set in the buckets that will move: a flow that is met for the first time now pins itself.
  *   2. Every CPU is visited once: no packet is still under way that has not seen step 1.
  *   3. Caches are scanned, then the rings drained: every flow that is older than step 1 is known.

@@ -10,8 +10,8 @@ namespace tidegate
 
 namespace
 {
-// How many entries ahead of a flush an entry's index line is asked for.
-constexpr size_t kEntryAhead = 6;
+// How many entries ahead of its end an entry, and later its index line, are asked for.
+constexpr size_t kEntryAhead = 12, kIndexAhead = 6;
 } // namespace
 
 uint64_t FlowTable::DueNs(const Entry &entry) const
@@ -26,11 +26,33 @@ void FlowTable::Schedule(uint32_t index, uint64_t due_ns)
 {
 	// At least one step ahead, at most one turn: entries that are not due yet are simply queued again.
 	uint64_t step = std::clamp(due_ns / kWheelStepNs, wheel_now_ + 1, wheel_now_ + kWheelSlots - 1);
-	uint32_t &head = wheel_[step % kWheelSlots];
 
-	At(index).wheel_next = head;
 	At(index).wheel_epoch = epoch_;
-	head = index;
+	wheel_[step % kWheelSlots].push_back(index);
+}
+
+// Ends what is due of one entry, or queues it again.
+void FlowTable::EndDue(uint32_t index, const ClockBase &clock)
+{
+	Entry &entry = At(index);
+	uint64_t quiet = entry.Ended() ? 0 : options_.idle_ns;
+	bool over = clock.now_ns >= entry.Last() + quiet + options_.grace_ns;
+	bool written = true;
+
+	if (!entry.Empty() && (over || clock.now_ns >= entry.record_start_ns + options_.active_ns)) {
+		EndReason reason = !over	   ? EndReason::Active
+				   : entry.Ended() ? EndReason::EndDetected
+						   : EndReason::Idle;
+		Protect(index);
+		written = Emit(entry, reason, clock.unix_offset);
+	} else if (over) {
+		Protect(index);
+	}
+	if (over && written)
+		Remove(index);
+	Settle();
+	if (!over || !written)
+		Schedule(index, written ? DueNs(entry) : 0);
 }
 
 void FlowTable::Advance(const ClockBase &clock)
@@ -40,33 +62,16 @@ void FlowTable::Advance(const ClockBase &clock)
 	if (wheel_now_ == 0 || target < wheel_now_ || target - wheel_now_ > kWheelSlots)
 		wheel_now_ = target > kWheelSlots ? target - kWheelSlots : 0;
 	for (; wheel_now_ < target; wheel_now_++) {
-		uint32_t index = wheel_[wheel_now_ % kWheelSlots];
-
-		wheel_[wheel_now_ % kWheelSlots] = kNone;
-		while (index != kNone) {
-			Entry &entry = At(index);
-			uint32_t next = entry.wheel_next;
-			uint64_t quiet = entry.Ended() ? 0 : options_.idle_ns;
-			bool over = clock.now_ns >= entry.Last() + quiet + options_.grace_ns;
-			bool written = true;
-
-			if (!entry.Empty() &&
-			    (over || clock.now_ns >= entry.record_start_ns + options_.active_ns)) {
-				EndReason reason = !over	   ? EndReason::Active
-						   : entry.Ended() ? EndReason::EndDetected
-								   : EndReason::Idle;
-				Protect(index);
-				written = Emit(entry, reason, clock.unix_offset);
-			} else if (over) {
-				Protect(index);
-			}
-			if (over && written)
-				Remove(index);
-			Settle();
-			if (!over || !written)
-				Schedule(index, written ? DueNs(entry) : 0);
-			index = next;
+		due_.swap(wheel_[wheel_now_ % kWheelSlots]);
+		for (size_t i = 0; i < due_.size(); i++) {
+			// Entries that are due have been silent: their lines are in no cache.
+			if (i + kEntryAhead < due_.size())
+				PrefetchHot(due_[i + kEntryAhead]);
+			if (i + kIndexAhead < due_.size())
+				index_.Prefetch(TagOf(At(due_[i + kIndexAhead]).hash));
+			EndDue(due_[i], clock);
 		}
+		due_.clear();
 	}
 }
 
@@ -75,13 +80,14 @@ void FlowTable::Advance(const ClockBase &clock)
 bool FlowTable::FlushAll(const ClockBase &clock)
 {
 	if (flush_at_ == kNone) {
-		std::fill(wheel_.begin(), wheel_.end(), kNone);
+		for (std::vector<uint32_t> &slot : wheel_)
+			slot.clear();
 		epoch_++;
 		flush_at_ = 0;
 	}
 	for (; flush_at_ < used_; flush_at_++) {
-		if (flush_at_ + kEntryAhead < used_)
-			index_.Prefetch(TagOf(At(flush_at_ + kEntryAhead).hash));
+		if (flush_at_ + kIndexAhead < used_)
+			index_.Prefetch(TagOf(At(flush_at_ + kIndexAhead).hash));
 		Entry &entry = At(flush_at_);
 
 		if (!entry.used)
@@ -116,9 +122,8 @@ void FlowTable::ChooseSource(Entry &entry)
 	if (opened == 0 && icmp && low == 0 && high != 0)
 		opened = key.lower_port != 0 ? 1 : 2;
 	// A SYN of a side that never sent one without ACK is the answer to a SYN that was not seen.
-	if (opened == 0 && !icmp &&
-	    (entry.flag_counts[0][kSynBit] == 0) != (entry.flag_counts[1][kSynBit] == 0))
-		opened = entry.flag_counts[0][kSynBit] != 0 ? 2 : 1;
+	if (opened == 0 && !icmp && entry.Counted(0, kSynBit) != entry.Counted(1, kSynBit))
+		opened = entry.Counted(0, kSynBit) ? 2 : 1;
 	if (opened == 1 || opened == 2) {
 		entry.source = opened == 1 ? 0 : 1;
 		entry.biflow = 1;

@@ -15,8 +15,7 @@ namespace
 {
 // How many records ahead of the merge a record's index line, and later its entry, are asked for: the cache
 // misses of so many records overlap.
-constexpr size_t kIndexAhead = 12, kEntryAhead = 6;
-constexpr size_t kLine = 64;
+constexpr size_t kIndexAhead = 16, kEntryAhead = 8;
 
 uint64_t EarlierOf(const uint64_t *times)
 {
@@ -28,33 +27,29 @@ void FlowTable::PrefetchEntry(uint64_t hash) const
 {
 	uint32_t index = index_.Find(TagOf(hash), [](uint32_t) { return true; });
 
-	if (index == kNone)
-		return;
-	const uint8_t *entry = reinterpret_cast<const uint8_t *>(&At(index));
-
-	for (size_t line = 0; line < sizeof(Entry); line += kLine)
-		__builtin_prefetch(entry + line, 1);
+	if (index != kNone)
+		PrefetchHot(index);
 }
 
 void FlowTable::Merge(const tg_delta *records, size_t count, const ClockBase &clock, const Origin *from)
 {
-	uint64_t hashes[16];
+	uint64_t hashes[32];
 
 	cpu_ = from ? from->cpu : 0;
 
-	static_assert(kIndexAhead < 16 && kEntryAhead < kIndexAhead);
+	static_assert(kIndexAhead < 32 && kEntryAhead < kIndexAhead);
 	for (size_t i = 0; i < count + kIndexAhead; i++) {
 		if (i < count) {
-			hashes[i % 16] = tg_hash(&records[i].key, kTableSecret);
-			index_.Prefetch(TagOf(hashes[i % 16]));
+			hashes[i % 32] = tg_hash(&records[i].key, kTableSecret);
+			index_.Prefetch(TagOf(hashes[i % 32]));
 		}
 		if (i >= kEntryAhead && i - kEntryAhead < count)
-			PrefetchEntry(hashes[(i - kEntryAhead) % 16]);
+			PrefetchEntry(hashes[(i - kEntryAhead) % 32]);
 		if (i < kIndexAhead)
 			continue;
 		const tg_delta &record = records[i - kIndexAhead];
 
-		MergeOne(record, hashes[(i - kIndexAhead) % 16], clock);
+		MergeOne(record, hashes[(i - kIndexAhead) % 32], clock);
 		if (state_ && from) {
 			RingProgress &progress = state_->progress(cpu_);
 
@@ -139,23 +134,18 @@ void FlowTable::MergeDirection(Entry &entry, const tg_delta &delta, int d, uint6
 			       const ClockBase &clock)
 {
 	// The one gap that the source could not see: from the flow's last packet in an earlier residency.
-	if (entry.last_ns[d] != 0 && !(entry.kernel_counts >> d & 1)) {
-		uint64_t gap = first > entry.last_ns[d] ? first - entry.last_ns[d] : 0;
+	const bool unseen = entry.last_ns[d] != 0 && !(entry.kernel_counts >> d & 1);
+	const uint64_t gap = unseen && first > entry.last_ns[d] ? first - entry.last_ns[d] : 0;
 
-		entry.iat_bins[d][tg_iat_bin(
-		    static_cast<tg_u32>(std::min<uint64_t>(gap >> TG_TICK_SHIFT, 0xffffffffu)))]++;
-	}
 	if (entry.first_ns[d] == 0 || first < entry.first_ns[d])
 		entry.first_ns[d] = first;
 	entry.last_ns[d] = std::max(entry.last_ns[d], clock.Extend(delta.last_tick[d]));
-	entry.packets[d] += delta.packets[d];
 	entry.octets[d] += delta.octets[d];
-	for (int i = 0; i < TG_SIZE_BINS; i++)
-		entry.size_bins[d][i] += delta.size_bins[d][i];
-	for (int i = 0; i < TG_IAT_BINS; i++)
-		entry.iat_bins[d][i] += delta.iat_bins[d][i];
-	for (int i = 0; i < TG_FLAG_COUNTS; i++)
-		entry.flag_counts[d][i] += delta.flag_counts[d][i];
+	entry.AddBins(delta, d);
+	if (unseen)
+		entry.AddGap(d, tg_iat_bin(static_cast<tg_u32>(
+				    std::min<uint64_t>(gap >> TG_TICK_SHIFT, 0xffffffffu))));
+	entry.packets[d] += delta.packets[d];
 	entry.ttl_min[d] = std::min(entry.ttl_min[d], delta.ttl_min[d]);
 	entry.ttl_max[d] = std::max(entry.ttl_max[d], delta.ttl_max[d]);
 	entry.window_min[d] = std::min(entry.window_min[d], delta.window_min[d]);
@@ -168,8 +158,11 @@ void FlowTable::MergeDirection(Entry &entry, const tg_delta &delta, int d, uint6
 		entry.window_scale[d] = delta.window_scale[d];
 	const uint8_t none[TG_HEAD_BYTES] = {};
 
-	if (!std::memcmp(entry.head[d], none, TG_HEAD_BYTES))
+	if (!(entry.heads >> d & 1) && std::memcmp(delta.head[d], none, TG_HEAD_BYTES)) {
+		// The other direction's is anything until it is there.
 		std::memcpy(entry.head[d], delta.head[d], TG_HEAD_BYTES);
+		entry.heads = static_cast<uint8_t>(entry.heads | 1 << d);
+	}
 }
 
 void FlowTable::MergeInto(Entry &entry, const tg_delta &delta, const uint64_t *first, const ClockBase &clock)

@@ -51,12 +51,18 @@ void FlowTable::WriteRow(const Entry &e, EndReason reason, int64_t unix_offset, 
 	w.Set<uint32_t>(Column::TcpHandshakeRttMicroseconds,
 			static_cast<uint32_t>((static_cast<uint64_t>(e.rtt_tick) << TG_TICK_SHIFT) / 1000));
 	w.Set<uint32_t>(Column::SamplingPacketInterval, std::max(options_.sampling_interval, e.sampling));
-	w.SetBytes(Column::PacketSizeBins, e.size_bins[f], sizeof(e.size_bins[f]));
-	w.SetBytes(Column::ReversePacketSizeBins, e.size_bins[r], sizeof(e.size_bins[r]));
-	w.SetBytes(Column::InterArrivalBins, e.iat_bins[f], sizeof(e.iat_bins[f]));
-	w.SetBytes(Column::ReverseInterArrivalBins, e.iat_bins[r], sizeof(e.iat_bins[r]));
-	w.SetBytes(Column::TcpFlagCounts, e.flag_counts[f], sizeof(e.flag_counts[f]));
-	w.SetBytes(Column::ReverseTcpFlagCounts, e.flag_counts[r], sizeof(e.flag_counts[r]));
+	e.ReadBins(e.low.size[f], e.high.size[f], w.At<uint32_t>(Column::PacketSizeBins, TG_SIZE_BINS),
+		   TG_SIZE_BINS);
+	e.ReadBins(e.low.size[r], e.high.size[r], w.At<uint32_t>(Column::ReversePacketSizeBins, TG_SIZE_BINS),
+		   TG_SIZE_BINS);
+	e.ReadBins(e.low.iat[f], e.high.iat[f], w.At<uint32_t>(Column::InterArrivalBins, TG_IAT_BINS),
+		   TG_IAT_BINS);
+	e.ReadBins(e.low.iat[r], e.high.iat[r], w.At<uint32_t>(Column::ReverseInterArrivalBins, TG_IAT_BINS),
+		   TG_IAT_BINS);
+	e.ReadBins(e.low.flags[f], e.high.flags[f], w.At<uint32_t>(Column::TcpFlagCounts, TG_FLAG_COUNTS),
+		   TG_FLAG_COUNTS);
+	e.ReadBins(e.low.flags[r], e.high.flags[r],
+		   w.At<uint32_t>(Column::ReverseTcpFlagCounts, TG_FLAG_COUNTS), TG_FLAG_COUNTS);
 	int16_t payloads[TG_FIRST_PAYLOADS];
 
 	for (int i = 0; i < TG_FIRST_PAYLOADS; i++)
@@ -77,7 +83,7 @@ void FlowTable::WriteRow(const Entry &e, EndReason reason, int64_t unix_offset, 
 
 	for (int d = 0; d < 2; d++) {
 		for (int i = 0; i < TG_FLAG_COUNTS; i++)
-			bits[d] |= e.flag_counts[d][i] ? 1 << i : 0;
+			bits[d] |= e.Counted(d, i) ? 1 << i : 0;
 	}
 	const bool tcp = e.key.protocol == TG_PROTOCOL_TCP;
 
@@ -104,10 +110,13 @@ void FlowTable::WriteRow(const Entry &e, EndReason reason, int64_t unix_offset, 
 	w.Set<uint8_t>(Column::FlowKind, e.key.kind);
 	w.Set<uint8_t>(Column::UnparsedReason,
 		       e.key.kind == TG_KIND_UNPARSED ? static_cast<uint8_t>(e.key.lower_port) : 0);
-	w.SetBytes(Column::PayloadHead, e.head[f], TG_HEAD_BYTES);
-	w.SetBytes(Column::ReversePayloadHead, e.head[r], TG_HEAD_BYTES);
-	// The pipeline fills these; a reused slab must not show an earlier batch's.
+	// The pipeline fills the last of these; a reused slab must not show an earlier batch's.
 	const float zeros[32] = {};
+
+	w.SetBytes(Column::PayloadHead, e.heads >> f & 1 ? static_cast<const void *>(e.head[f]) : zeros,
+		   TG_HEAD_BYTES);
+	w.SetBytes(Column::ReversePayloadHead,
+		   e.heads >> r & 1 ? static_cast<const void *>(e.head[r]) : zeros, TG_HEAD_BYTES);
 
 	w.Set<uint32_t>(Column::WorkloadId, 0);
 	w.Set<float>(Column::WorkloadScore, 0);

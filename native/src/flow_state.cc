@@ -7,6 +7,8 @@ namespace tidegate
 
 uint32_t FlowTable::entry_bytes()
 {
+	static_assert(offsetof(Entry, first_ns) == 64 && offsetof(Entry, octets) == 128 &&
+		      offsetof(Entry, low) == 192 && offsetof(Entry, head) == Entry::kHotBytes);
 	static_assert(sizeof(Entry) <= StateFile::kImageBytes);
 	return sizeof(Entry);
 }
@@ -14,7 +16,8 @@ uint32_t FlowTable::entry_bytes()
 void FlowTable::Protect(uint32_t index)
 {
 	if (state_)
-		state_->Begin(index, index == kNone ? nullptr : &At(index), writer_.mark(), cpu_);
+		state_->Begin(index, index == kNone ? nullptr : &At(index),
+			      index == kNone ? 0 : At(index).ChangingBytes(), writer_.mark(), cpu_);
 }
 
 void FlowTable::Settle()

@@ -11,7 +11,7 @@ namespace tidegate
 
 FlowTable::FlowTable(const FlowTableOptions &options, SlabWriter &writer, StateFile *state)
     : options_(options), writer_(writer), state_(state), mask_(options.addresses), index_(1 << 14),
-      wheel_(kWheelSlots, kNone)
+      wheel_(kWheelSlots)
 {
 	if (state_)
 		Recover();
@@ -36,14 +36,8 @@ uint32_t FlowTable::Create(const tg_flow_key &key, uint64_t hash, bool aggregate
 	Protect(index);
 	Entry &entry = At(index);
 
-	// Memory that was never used is zero already, and writing it twice costs a cache line each.
-	if (entry.hash != 0)
-		entry = Entry{};
-	entry.key = key;
-	entry.hash = hash;
+	entry.Begin(key, hash);
 	entry.aggregate = aggregate;
-	entry.wheel_next = kNone;
-	entry.StartFlow();
 	index_.Insert(TagOf(hash), index);
 	counters_.flows_active++;
 	counters_.flows_created++;

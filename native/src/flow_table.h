@@ -121,6 +121,8 @@ class FlowTable
 	uint32_t FindOrCreate(const tg_flow_key &key, uint64_t hash);
 	uint32_t FindOrFold(const tg_flow_key &key);
 	void PrefetchEntry(uint64_t hash) const;
+	void PrefetchHot(uint32_t index) const;
+	void EndDue(uint32_t index, const ClockBase &clock);
 	void MergeOne(const tg_delta &delta, uint64_t hash, const ClockBase &clock);
 	void MergeFound(uint32_t index, const tg_delta &delta, const uint64_t *first, const ClockBase &clock);
 	void MergeInto(Entry &entry, const tg_delta &delta, const uint64_t *first, const ClockBase &clock);
@@ -147,7 +149,8 @@ class FlowTable
 	std::vector<uint32_t> free_; // entries that were used and left
 	uint32_t used_ = 0;	     // entries from this one on were never used
 	TagIndex index_;
-	std::vector<uint32_t> wheel_;
+	std::vector<std::vector<uint32_t>> wheel_;
+	std::vector<uint32_t> due_; // of the step that is being ended; empty between
 	uint64_t wheel_now_ = 0;    // in wheel steps
 	uint32_t epoch_ = 1;	    // how often the wheel was emptied, plus one
 	uint32_t flush_at_ = kNone; // next entry of a flush that is not complete

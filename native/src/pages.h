@@ -24,9 +24,9 @@ template <typename T> class Pages
 		size_t start = (reinterpret_cast<size_t>(mapping_) + kHuge - 1) / kHuge * kHuge;
 
 		data_ = reinterpret_cast<T *>(start);
-		// A small table must not occupy a large page.
-		if (count * sizeof(T) >= kHuge / 2)
-			madvise(data_, (count * sizeof(T) + kHuge - 1) / kHuge * kHuge, MADV_HUGEPAGE);
+		// What does not fill a large page must not occupy one.
+		if (count * sizeof(T) >= kHuge)
+			madvise(data_, count * sizeof(T) / kHuge * kHuge, MADV_HUGEPAGE);
 	}
 	~Pages()
 	{

@@ -15,7 +15,8 @@ namespace tidegate
 
 namespace
 {
-constexpr uint32_t kRingRecords = 1 << 18, kBatch = 512;
+// Half of the ring that a CPU has by default: what a reader finds that comes round every few ms.
+constexpr uint32_t kRingRecords = 1 << 14, kBatch = 512;
 constexpr size_t kSpan = sizeof(tg_delta) + 8;
 constexpr uint64_t kRecordNs = 500; // virtual time between two records: 2 M records a second arrive
 constexpr uint64_t kStartNs = 1ull << 40;
@@ -108,6 +109,7 @@ tg_delta RecordOf(uint64_t flow, uint64_t time_ns, uint32_t number)
 		record.octets[d] = 1800;
 		record.size_bins[d][7] = 3;
 		record.iat_bins[d][9] = 2;
+		record.flag_counts[d][4] = 3; // ACK
 		record.first_tick[d] = record.last_tick[d] = static_cast<uint32_t>(time_ns >> TG_TICK_SHIFT);
 		record.ttl_min[d] = record.ttl_max[d] = 64;
 		record.window_min[d] = record.window_max[d] = 500;

@@ -196,8 +196,9 @@ void SlabWriter::EndRow(uint64_t packets, uint64_t octets)
 {
 	slab_packets_ += packets;
 	slab_octets_ += octets;
-	rows_.fetch_add(1, std::memory_order_relaxed);
-	packets_.fetch_add(packets, std::memory_order_relaxed);
+	// One thread writes: no locked instruction is needed.
+	rows_.store(rows_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+	packets_.store(packets_.load(std::memory_order_relaxed) + packets, std::memory_order_relaxed);
 	row_++;
 	if (state_)
 		StorePacketCounts(reinterpret_cast<uint32_t *>(base_), row_, slab_packets_, slab_octets_);

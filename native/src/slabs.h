@@ -88,6 +88,11 @@ class SlabWriter
 	{
 		reinterpret_cast<T *>(base_ + layout_.offset(column))[row_] = value;
 	}
+	// Where this row's `width` values of a column go.
+	template <typename T> T *At(Column column, size_t width)
+	{
+		return reinterpret_cast<T *>(base_ + layout_.offset(column)) + row_ * width;
+	}
 	void SetBytes(Column column, const void *value, size_t bytes)
 	{
 		std::memcpy(base_ + layout_.offset(column) + static_cast<size_t>(row_) * bytes, value, bytes);

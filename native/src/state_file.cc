@@ -14,7 +14,7 @@ namespace tidegate
 
 namespace
 {
-constexpr uint64_t kMagic = 0x3174617467646974; // "tidgtat1"
+constexpr uint64_t kMagic = 0x3274617467646974; // "tidgtat2"
 constexpr uint64_t kPage = 4096;
 
 uint64_t PageRound(uint64_t bytes)
@@ -130,7 +130,7 @@ void StateFile::UndoChange()
 
 		std::memcpy(chunk +
 				static_cast<size_t>(undo.entry % shape_.chunk_entries) * shape_.entry_bytes,
-			    header_->image, shape_.entry_bytes);
+			    header_->image, undo.bytes);
 	}
 	progress_[undo.cpu] = undo.progress;
 	for (uint32_t number = 0; number < shape_.slabs; number++) {

@@ -73,18 +73,19 @@ class StateFile
 	// Zeroed memory for one more chunk; null when the file system has no more.
 	void *AddChunk();
 
-	// Everything until Commit() is one change: of one entry (kNone for none), of the batch under
-	// construction, and of one ring's progress.
-	void Begin(uint32_t index, const void *entry, const SlabMark &mark, uint32_t cpu)
+	// Everything until Commit() is one change: of the first `bytes` of one entry (kNone for none), of the
+	// batch under construction, and of one ring's progress.
+	void Begin(uint32_t index, const void *entry, size_t bytes, const SlabMark &mark, uint32_t cpu)
 	{
 		Undo &undo = header_->undo;
 
 		undo.entry = index;
 		undo.cpu = cpu;
+		undo.bytes = bytes;
 		undo.mark = mark;
 		undo.progress = progress_[cpu];
 		if (index != kNone)
-			std::memcpy(header_->image, entry, shape_.entry_bytes);
+			std::memcpy(header_->image, entry, bytes);
 		Set(1);
 	}
 	void Commit() { Set(0); }
@@ -92,6 +93,7 @@ class StateFile
       private:
 	struct Undo {
 		uint32_t entry, cpu;
+		uint64_t bytes; // of the entry
 		SlabMark mark;
 		RingProgress progress;
 	};

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ReplaySource } from '../../src/capture/replay.js';
-import { RecordReader } from '../../src/flow/record.js';
+import { type FlowRecord, RecordReader } from '../../src/flow/record.js';
 import { packet, TCP } from '../bpf/packet.js';
 import { type Frame, pcap } from './capture-file.js';
 import { collect, numberOf, packetsOf, totalPackets } from './collect.js';
@@ -40,6 +40,43 @@ const tcp = ({
 const file = (steps: readonly Step[]): Buffer => pcap(steps.map(tcp));
 const timeouts = { idleTimeoutMs: 2000, activeTimeoutMs: 10_000 };
 const REASON = { idle: 1, active: 2, ended: 3, forced: 4, resources: 5 };
+
+describe('a record of more packets than 16 bits count', () => {
+  const values = (record: FlowRecord, name: string): number[] =>
+    (record[name] as readonly number[]).map(Number);
+  const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0);
+
+  test('has whole histograms and flag counts, and the next flow of its key starts from zero', async () => {
+    const ahead = 150_001;
+    const back = 70_000;
+    const frame = (i: number, atMs: number): Frame => tcp({ atMs, back: i % 2 === 1 && i < 2 * back });
+    const frames = Array.from({ length: ahead + back }, (_, i) => frame(i, Math.floor(i / 100)));
+    const later = Array.from({ length: 3 }, (_, i) => tcp({ atMs: 20_000 + i }));
+    const { records } = await collect([pcap([...frames, ...later])], timeouts);
+    expect(
+      records.map((r) => [numberOf(r, 'packetDeltaCount'), numberOf(r, 'reversePacketDeltaCount')]),
+    ).toEqual([
+      [ahead, back],
+      [3, 0],
+    ]);
+    for (const record of records) {
+      for (const [packets, sizes, gaps, flags] of [
+        ['packetDeltaCount', 'packetSizeBins', 'interArrivalBins', 'tcpFlagCounts'],
+        [
+          'reversePacketDeltaCount',
+          'reversePacketSizeBins',
+          'reverseInterArrivalBins',
+          'reverseTcpFlagCounts',
+        ],
+      ] as const) {
+        const count = numberOf(record, packets);
+        expect(sum(values(record, sizes))).toBe(count);
+        expect(sum(values(record, gaps))).toBe(Math.max(0, count - 1));
+        expect(values(record, flags)[4]).toBe(count);
+      }
+    }
+  });
+});
 
 describe('when a record ends', () => {
   test('silence longer than the idle timeout ends the flow, by the times in the file', async () => {

@@ -47,7 +47,8 @@ export interface RingBench {
   /** User memory, octets: entries and index as allocated, and what the process really grew by. */
   readonly bytesPerFlow: { readonly flows: number; readonly table: number; readonly process: number };
   /** From the event with a slab's number until the slab is given back, all columns viewed: us per batch. */
-  readonly handOver: { readonly rows: number; readonly microseconds: number };
+  readonly jsMicrosecondsPerBatch: number;
+  readonly rowsPerBatch: number;
   readonly machine: {
     readonly cpu: string;
     readonly cpus: number;
@@ -57,7 +58,8 @@ export interface RingBench {
 }
 
 const MILLION = 1_000_000;
-const RECORDS_PER_ROUND = 2 ** 18;
+const RECORDS_PER_ROUND = 2 ** 14;
+const RECORDS_PER_RUN = 2 ** 21;
 const HAND_OVERS = 2000;
 const SLAB_ROWS = 4096;
 const SETTINGS = {
@@ -70,7 +72,7 @@ const SETTINGS = {
 };
 
 /** The JavaScript side of one batch after another, as {@link SlabPool} and a consumer do it. */
-function handOver(): RingBench['handOver'] {
+function handOver(): number {
   const { buffers } = prepareMeter(SETTINGS);
   for (const buffer of buffers) {
     const header = new Uint32Array(buffer, 0, 16);
@@ -84,7 +86,7 @@ function handOver(): RingBench['handOver'] {
     pool.take(i % buffers.length).release();
     times.push(Number(process.hrtime.bigint() - begin) / 1e3);
   }
-  return { rows: SLAB_ROWS, microseconds: middleOf(times) };
+  return middleOf(times);
 }
 
 /**
@@ -111,7 +113,12 @@ export function benchRing(
   for (let round = 0; round < rounds; round += 1) {
     progress(`round ${round + 1} of ${rounds}`);
     for (const [i, { live, turnover, stateFile }] of loads.entries()) {
-      const run = native.benchRing(meter, { rounds: 8, live, turnover, stateFile });
+      const run = native.benchRing(meter, {
+        rounds: RECORDS_PER_RUN / RECORDS_PER_ROUND,
+        live,
+        turnover,
+        stateFile,
+      });
       rates[i]!.push((run.records / run.cpuNs) * 1e9);
       started[i] = run.created / run.records;
     }
@@ -135,7 +142,8 @@ export function benchRing(
       table: full.tableBytes / full.liveFlows,
       process: full.privateBytes / full.liveFlows,
     },
-    handOver: handOver(),
+    jsMicrosecondsPerBatch: handOver(),
+    rowsPerBatch: SLAB_ROWS,
     machine: { cpu: cpus()[0]?.model ?? '', cpus: cpus().length, kernel: release(), arch: arch() },
   };
 }
