@@ -121,6 +121,7 @@ class Loader
 
       private:
 	BpfError PreparePins(LoaderOptions *options);
+	int RetireOtherLayouts();
 	BpfError OpenRings();
 	void AdoptSteering(LoaderOptions *options);
 	BpfError SizeSteering();

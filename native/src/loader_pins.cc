@@ -95,6 +95,45 @@ uint32_t Loader::datapath_id() const
 	return bpf_obj_get_info_by_fd(map_fd("flow_cache"), &info, &bytes) ? 0 : info.id;
 }
 
+// What a version with another layout left: its links become ours, so that Attach() replaces the program in
+// them in one step; its maps are let go unread. EAGAIN: its process is alive.
+int Loader::RetireOtherLayouts()
+{
+	const std::string gateway = pin_directory_.substr(0, pin_directory_.rfind('/'));
+	DIR *versions = opendir(gateway.c_str());
+	int error = versions ? 0 : errno;
+
+	while (struct dirent *version = error ? nullptr : readdir(versions)) {
+		std::string other = gateway + "/" + version->d_name;
+
+		if (version->d_name[0] == '.' || other == pin_directory_)
+			continue;
+		int owner = open(other.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		DIR *pins = opendir(other.c_str());
+
+		if (owner < 0 || !pins || flock(owner, LOCK_EX | LOCK_NB))
+			error = errno;
+		while (struct dirent *pin = error ? nullptr : readdir(pins)) {
+			std::string from = other + "/" + pin->d_name, to = pin_directory_ + "/" + pin->d_name;
+
+			if (pin->d_name[0] == '.')
+				continue;
+			if (std::strncmp(pin->d_name, kLinkPrefix, sizeof(kLinkPrefix) - 1) != 0 ||
+			    access(to.c_str(), F_OK) == 0 || rename(from.c_str(), to.c_str()))
+				unlink(from.c_str());
+		}
+		if (pins)
+			closedir(pins);
+		if (owner >= 0)
+			close(owner);
+		if (!error)
+			rmdir(other.c_str());
+	}
+	if (versions)
+		closedir(versions);
+	return error;
+}
+
 // Sets the pin path of every map. When they exist already, their sizes win over the options: the maps go on.
 BpfError Loader::PreparePins(LoaderOptions *options)
 {
@@ -108,6 +147,9 @@ BpfError Loader::PreparePins(LoaderOptions *options)
 	owner_ = open(pin_directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (owner_ < 0 || flock(owner_, LOCK_EX | LOCK_NB))
 		return Failed("own the pin directory", errno);
+	error = RetireOtherLayouts();
+	if (error)
+		return Failed("own the pin directory", error);
 	for (const PinnedMap &pinned : kPinnedMaps) {
 		struct bpf_map *map = bpf_object__find_map_by_name(object_, pinned.name);
 

@@ -55,7 +55,7 @@ export const fail = defineErrors({
   TG_CAPTURE_XDP_BUSY: {
     message:
       'interface {name} (driver {driver}, MTU {mtu}) already runs another XDP program (id {programId}, {mode})',
-    hint: 'look at it with `bpftool prog show id {programId}`; Tidegate never replaces a program of others',
+    hint: 'Tidegate never replaces a program of others: see whose it is (bpftool prog show id {programId}) and end it there, or take it off (ip link set dev {name} xdp off)',
     exitCode: 3,
   },
   TG_CAPTURE_STEER_LINK: {

@@ -1,57 +1,16 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { detachPinned, pinDirectory, stateFile } from '../../src/capture/bpf.js';
 import type { SourceCounters } from '../../src/capture/source.js';
 import { XdpSource } from '../../src/capture/xdp.js';
+import { Reader } from '../support/pinned-reader.js';
 import { bpfSkipReason } from '../support/privileges.js';
 import { VethPair, xdpInterfaces } from '../support/veth.js';
 
 const skip = bpfSkipReason();
 const lost = (c: SourceCounters, stage: string): number =>
   c.lost.filter((loss) => loss.stage === stage).reduce((sum, loss) => sum + loss.packets, 0);
-
-/** A reader in a process of its own, and what it has printed as delivered. */
-class Reader {
-  readonly child: ChildProcess;
-  #ready = false;
-
-  /** Adds to `delivered`: packets by batch id. A batch that is printed and not given back comes once more. */
-  constructor(options: object, delivered: Map<string, number>) {
-    this.child = spawn(
-      process.execPath,
-      [join(import.meta.dirname, 'fixtures', 'pinned-reader.mjs'), JSON.stringify(options)],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
-    );
-    let rest = '';
-    this.child.stdout!.on('data', (chunk: Buffer) => {
-      const lines = (rest + chunk.toString()).split('\n');
-      rest = lines.pop()!;
-      for (const line of lines) {
-        if (line === 'ready') this.#ready = true;
-        else {
-          const [id = '', packets] = line.split(' ');
-          expect(delivered.get(id) ?? Number(packets)).toBe(Number(packets));
-          delivered.set(id, Number(packets));
-        }
-      }
-    });
-  }
-
-  async ready(): Promise<void> {
-    for (let i = 0; i < 500 && !this.#ready; i += 1) await sleep(20);
-    expect(this.#ready).toBe(true);
-  }
-
-  /** SIGKILL, and everything it had printed before. */
-  async kill(): Promise<void> {
-    const closed = new Promise((resolve) => this.child.once('close', resolve));
-    this.child.kill('SIGKILL');
-    await closed;
-  }
-}
 
 describe.skipIf(skip !== undefined)(
   `metering across kill -9${skip === undefined ? '' : ` (skipped: ${skip})`}`,

@@ -193,11 +193,11 @@ async function ringBench(context: CliContext, output: OutputFormat): Promise<voi
     { title: 'records per CPU second', value: (row) => row.recordsPerCpuSecond, align: 'right' },
     { title: 'best', value: (row) => row.best, align: 'right' },
   ]);
-  const { bytesPerFlow, handOver } = result;
+  const { bytesPerFlow, jsMicrosecondsPerBatch, rowsPerBatch } = result;
   context.stdout.write(
     `${table}octets a flow at ${bytesPerFlow.flows} flows: ${bytesPerFlow.table.toFixed(0)} of table, ` +
       `${bytesPerFlow.process.toFixed(0)} of the process\n` +
-      `a batch of ${handOver.rows} rows into JavaScript and back: ${handOver.microseconds.toFixed(1)} us\n`,
+      `a batch of ${rowsPerBatch} rows into JavaScript and back: ${jsMicrosecondsPerBatch.toFixed(1)} us\n`,
   );
 }
 
