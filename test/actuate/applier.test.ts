@@ -15,7 +15,7 @@ import {
   type Policy,
   StepActuator,
 } from '../../src/actuate/index.js';
-import { inBlackout, shareMoved } from '../../src/actuate/policy.js';
+import { inBlackout, reasonsAgainst, shareMoved } from '../../src/actuate/policy.js';
 import { MemoryJournal } from '../support/memory-journal.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'tidegate-applier-'));
@@ -182,6 +182,7 @@ describe('plan applier', () => {
   test.each([
     ['observe', { mode: 'observe' as const }, /observe only/],
     ['an approval that is missing', { mode: 'approve' as const }, /asks for an approval/],
+    ['a recommendation that nobody took', { mode: 'recommend' as const }, /asks for an approval/],
     ['too many changes', { maxChangesPerHour: 1 }, /more than the 1 allowed/],
     ['a blackout', { blackout: [{ from: '11:30', until: '12:30' }] }, /blackout from 11:30/],
   ])('policy: %s refuses with exit code 4 and changes nothing', async (_what, changes, words) => {
@@ -226,6 +227,22 @@ test('the share moved is half the sum of the differences', () => {
   expect(step({ a: 1000 }, { b: 1000 })).toBe(1);
   expect(step({ a: 700, b: 300 }, { a: 500, b: 500 })).toBeCloseTo(0.2, 9);
   expect(step({ a: 10 }, { a: 1000 })).toBe(0);
+});
+
+test('a plan that moves more of the new flows at once than allowed is refused, approved or not', () => {
+  const step = {
+    id: '',
+    action: 'weights',
+    target: '1',
+    words: 'web',
+    before: { a: 1000 },
+    after: { a: 400, b: 600 },
+  };
+  const previews = [{ actuator: 'steer', planId: 'p', steps: [step], refused: [] }];
+  const against = (maxShareMoved: number) =>
+    reasonsAgainst({ ...policy, maxShareMoved }, plan('p', {}), previews, [], true, NOON);
+  expect(against(0.5)).toEqual(['"web" moves 60 % at once, allowed are 50 %']);
+  expect(against(0.6)).toEqual([]);
 });
 
 describe('journal on disk', () => {

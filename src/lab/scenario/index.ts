@@ -1,3 +1,4 @@
+import { loadavg } from 'node:os';
 import type { Logger } from '../../base/logger.js';
 import { labError } from '../errors.js';
 import { LabTopology } from '../topology.js';
@@ -59,7 +60,8 @@ export async function runScenario(scenario: string, options: ScenarioOptions = {
     const stage = new Stage(topology, options.actuator, VIA_STACK.has(scenario));
     try {
       await stage.open();
-      return await play(stage, options.brief ?? false);
+      const report = await play(stage, options.brief ?? false);
+      return { ...report, loadAverage: loadavg()[0] ?? Number.NaN };
     } finally {
       await stage.close();
     }

@@ -58,6 +58,8 @@ export interface ScenarioReport {
   readonly interrupted?: number;
   /** The state after recovery is one of the two that the journal knows. */
   readonly consistent?: boolean;
+  /** Of the machine, over the minute before the end: on a busy one times are upper bounds. */
+  readonly loadAverage?: number;
   readonly journal: readonly JournalEntry[];
 }
 
