@@ -345,6 +345,7 @@ export class Gateway implements Component {
     return {
       ringFill: this.#source.ringFill,
       overloadLevel: this.#source.overload().level,
+      headsByOutcome: this.#source.heads(),
       inferQueue: ingest?.waitingBatches ?? 0,
       recordsByEndReason: ingest?.byEndReason ?? {},
       forecasts: this.#cycle?.state.quality ?? [],

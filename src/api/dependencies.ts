@@ -63,6 +63,8 @@ export interface PipelineFigures {
   readonly ringFill: number;
   /** Step of the overload ladder, 0 = nothing is given up. */
   readonly overloadLevel: number;
+  /** Payload heads by what became of them. */
+  readonly headsByOutcome: Readonly<Record<string, number>>;
   /** Batches of flow records under way. */
   readonly inferQueue: number;
   readonly recordsByEndReason: Readonly<Record<string, number>>;

@@ -112,6 +112,12 @@ export const METRICS: readonly MetricDefinition[] = [
     [],
     ({ figures }) => single(figures.overloadLevel),
   ),
+  counter(
+    'tidegate_payload_heads_total',
+    'Payload heads by what became of them, and what flows went without for want of room.',
+    ['outcome'],
+    ({ figures }) => Object.entries(figures.headsByOutcome).map(([outcome, n]) => [{ outcome }, n]),
+  ),
   gauge('tidegate_infer_queue_depth', 'Batches between the meter and the spool.', [], ({ figures }) =>
     single(figures.inferQueue),
   ),

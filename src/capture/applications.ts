@@ -1,4 +1,5 @@
 import type { Decoders, HeaderRule } from './application-config.js';
+import type { CaptureCounters } from './bpf.js';
 import {
   HEAD_SIDES,
   type HeadWant,
@@ -85,6 +86,22 @@ export interface ApplicationOptions {
   readonly headWants?: Uint32Array;
   readonly applications?: NativeApplications;
 }
+
+/** What became of each payload head that the kernel was asked for, and what was given up for want of room. */
+export const headOutcomes = (native: CaptureCounters): Readonly<Record<string, number>> => ({
+  used: native.headsUsed,
+  foreign: native.headsForeign,
+  unneeded: native.headsUnneeded,
+  repeated: native.headsRepeated,
+  orphaned: native.headsOrphaned,
+  no_room: native.headsNoRoom,
+  ring_full: native.heads_lost,
+  overload: native.heads_withheld,
+  cut: native.heads_cut,
+  flow_evicted: native.flowsEvicted,
+  field_short: native.fieldsShort,
+  field_no_room: native.fieldsNoRoom,
+});
 
 /** Native options of a meter; none where nothing is wanted, so that heads cost nothing. */
 export function applicationOptions(settings: ApplicationSettings | undefined): ApplicationOptions {

@@ -4,6 +4,7 @@ import type { Capability } from '../base/capabilities.js';
 import type { Logger } from '../base/logger.js';
 import type { FlowBatch } from '../flow/batch.js';
 import { EVENT_FLUSHED } from './addon.js';
+import { headOutcomes } from './applications.js';
 import { type Attached, attachEgress, attachIngress } from './attach.js';
 import {
   type BpfAddon,
@@ -162,6 +163,12 @@ export class XdpSource implements FlowSource {
   /** What is given up now, and how often each step was taken. */
   overload(): OverloadState {
     return this.#ladder?.state() ?? NO_OVERLOAD;
+  }
+
+  /** Payload heads by what became of them, and what flows went without for want of room. */
+  heads(): Readonly<Record<string, number>> {
+    const native = this.#native?.counters(false);
+    return native === undefined ? {} : headOutcomes(native);
   }
 
   counters(): SourceCounters {

@@ -121,6 +121,7 @@ export const quietStatus = (plan: Plan | undefined, nowMs = Date.now()): Gateway
 export const quietFigures = (): PipelineFigures => ({
   ringFill: 0.01,
   overloadLevel: 0,
+  headsByOutcome: { used: 7, ring_full: 1 },
   inferQueue: 0,
   recordsByEndReason: { idle: 30, active: 10 },
   forecasts: [],
