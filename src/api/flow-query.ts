@@ -15,6 +15,8 @@ export const DIMENSIONS = {
   port: 'toString(destinationTransportPort)',
   protocol: 'toString(protocolIdentifier)',
   vlan: 'toString(dot1qVlanId)',
+  /** The name that clients asked for, where decoders are on. */
+  server: "if(tlsServerName != '', tlsServerName, httpRequestHost)",
 } as const;
 
 export type Dimension = keyof typeof DIMENSIONS;

@@ -20,6 +20,7 @@ const DIMENSIONS = [
   'port',
   'protocol',
   'vlan',
+  'server',
 ] as const;
 const FILTERS = ['workload', 'link', 'peer', 'host', 'source', 'destination', 'port', 'protocol'] as const;
 
