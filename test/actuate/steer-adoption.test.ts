@@ -39,6 +39,8 @@ describe.skipIf(skip !== undefined)(
     const sourceOptions = () => ({
       interfaces: lab.interfaces.map((i) => ({ name: i.name, netns: lab.gatewayNetns })),
       pinName,
+      // After losses a change waits so long.
+      idleTimeoutMs: 4_000,
     });
     const steerOptions = () => ({
       links: lab.interfaces.map((i) => ({
@@ -51,12 +53,12 @@ describe.skipIf(skip !== undefined)(
     });
     const count = (names: string[], name: string): number => names.filter((n) => n === name).length;
 
-    /** A gateway that steers everything new to public-a. */
-    async function gateway(deadmanMs?: number): Promise<void> {
+    /** A gateway that steers everything new to public-a, or to each of several links in turn. */
+    async function gateway(deadmanMs?: number, ...targets: string[]): Promise<void> {
       const settings = {
         source: sourceOptions(),
         steer: { ...steerOptions(), ...(deadmanMs === undefined ? {} : { deadmanMs }) },
-        plan: planTo('public-a'),
+        plans: ['public-a', ...targets].map(planTo),
         endpoint,
       };
       child = spawn(
@@ -128,6 +130,30 @@ describe.skipIf(skip !== undefined)(
       }
       // An orderly end is the end of steering.
       expect(count(await client.open('end', VIP, PORT, 4), 'private')).toBe(4);
+    });
+
+    test('killed in the middle of one change after the other: the rules are those of one of the two plans, no flow moved', async () => {
+      for (let round = 0; round < 2; round += 1) {
+        await gateway(undefined, 'private');
+        const names = await client.open(`round${round}`, VIP, PORT, 12);
+        expect(count(names, 'private') + count(names, 'public-a')).toBe(12);
+        await sleep(5 + 17 * round);
+        await kill();
+        const source = new XdpSource({ ...sourceOptions(), steering: true });
+        source.onBatch = (batch) => batch.release();
+        await source.start();
+        const [rule, ...more] = source.steering!.rules();
+        expect(more).toEqual([]);
+        const [target = '', parts] = Object.entries(rule?.weights ?? {})[0] ?? [];
+        expect([target, parts]).toEqual([expect.stringMatching(/^(private|public-a)$/), 1000]);
+        expect(await client.echo('')).toBe(12);
+        // What was cut off may have moved no bucket yet: made again, it is whole.
+        await source.steering!.apply(source.steering!.rules());
+        expect(count(await client.open('new', VIP, PORT, 6), target)).toBe(6);
+        expect(await client.echo('')).toBe(18);
+        await source.stop();
+        await client.close('');
+      }
     });
 
     test('with a dead-man timer the routing table decides once the gateway gave no sign of life', async () => {
