@@ -119,7 +119,7 @@ ${lent.join('\n')}
    (\`ar.ts\`; Hoerl and Kennard, 1970); double-seasonal Holt-Winters fitted at several horizons at once (\`dshw.ts\`; Taylor, 2003); weekly
    profiles, levels and analogs (\`profiles.ts\`). At fine steps the hourly members run on hourly means and are brought back to the
    steps. Each comes on values and on logarithms where that differs, so the transformation is chosen with the member.
-   \`cycle.models\` names others beside them or instead: \`prophet\`, \`mstlEts\`, \`arima\`; \`recipe\` stands for all of the above.
+   \`forecast.models\` names others beside them or instead: \`prophet\`, \`mstlEts\`, \`arima\`; \`recipe\` stands for all of the above.
 4. **Choice** (\`combine.ts\`): the first hour, the rest of the first quarter day and the rest of the horizon each take the pointwise
    median of the six members whose realised errors, relative to the other members', are lowest, on top of how such members usually
    rank. In a surge the first hour follows the last minutes (\`surge.ts\`).
@@ -134,12 +134,15 @@ events, changes and donors, or why it was refused; \`tidegate forecast show WORK
 time limit; a slice that is late is forecast by members that cannot hang.
 
 \`\`\`yaml
-cycle:
+forecast:
   models: [recipe, prophet]
   calendar:
     - { name: christmas, from: 2025-12-25T00:00:00Z, until: 2025-12-26T00:00:00Z, every: year }
     - { name: month end, from: 2026-01-31T18:00:00Z, until: 2026-02-01T00:00:00Z, every: monthEnd }
     - { name: maintenance, from: 2026-11-03T02:00:00Z, until: 2026-11-03T04:00:00Z, every: week, multiply: 0.1, workload: backup }
+  regressors:
+    - { name: promotion, from: 2026-11-27T00:00:00Z, until: 2026-11-28T00:00:00Z, value: 1 }
+  prophet: { growth: logistic, cap: 10e9 }
 \`\`\`
 
 ## Any series of your own

@@ -60,6 +60,12 @@ const suggest = (name: string, known: readonly string[]): string => {
   return best !== undefined && best[0] <= Math.max(2, name.length / 3) ? `, did you mean "${best[1]}"?` : '';
 };
 
+/** A setting of exactly this name in another section. */
+const elsewhere = (schema: JsonSchema, key: string): string => {
+  const section = Object.entries(propertiesOf(schema)).find(([, child]) => key in propertiesOf(child))?.[0];
+  return section === undefined ? '' : `, did you mean "${section}.${key}"?`;
+};
+
 const propertiesOf = (schema: JsonSchema | undefined): Readonly<Record<string, JsonSchema>> =>
   schema?.properties ?? schema?.anyOf?.find((option) => option.properties)?.properties ?? {};
 
@@ -177,7 +183,7 @@ export function loadConfig<S extends z.ZodType>(schema: S, input: ConfigInput): 
               ? keyPosition(document, lines, input.file, issue.path, key)
               : 'configuration';
           const known = Object.keys(propertiesOf(schemaAt(json, issue.path)));
-          return `${where} ${at ? `${at}.` : ''}${key}: unknown setting${suggest(key, known)}`;
+          return `${where} ${at ? `${at}.` : ''}${key}: unknown setting${elsewhere(json, key) || suggest(key, known)}`;
         });
       }
       const where =

@@ -82,8 +82,15 @@ export const actuatedLinks = (config: GatewayConfig): ActuatedLink[] =>
       ...(link.nextHopIPv6 === undefined ? {} : { nextHopIPv6: link.nextHopIPv6 }),
     }));
 
+/** Moments by what the rooms call them. */
+const inMs = <T extends { from: number; until: number }>({ from, until, ...rule }: T) => ({
+  ...rule,
+  fromMs: from,
+  untilMs: until,
+});
+
 export function cycleSettings(config: GatewayConfig, instance: Instance): CycleSettings {
-  const { cycle, plan, capture, usage } = config;
+  const { cycle, forecast, plan, capture, usage } = config;
   return {
     everyMs: cycle.every,
     validForMs: Math.max(2 * cycle.every, plan.validFor),
@@ -96,9 +103,10 @@ export function cycleSettings(config: GatewayConfig, instance: Instance): CycleS
       Math.min(capture.activeTimeout, capture.idleTimeout) / 2 +
       capture.batchAge +
       SETTLE_MS,
-    ...(cycle.models ? { models: cycle.models } : {}),
-    calendar: cycle.calendar.map(({ from, until, ...rule }) => ({ ...rule, fromMs: from, untilMs: until })),
-    ...(cycle.prophet ? { prophet: withoutUndefined(cycle.prophet) } : {}),
+    ...(forecast.models ? { models: forecast.models } : {}),
+    calendar: forecast.calendar.map(inMs),
+    regressors: forecast.regressors.map(inMs),
+    ...(forecast.prophet ? { prophet: withoutUndefined(forecast.prophet) } : {}),
     quantiles: QUANTILES,
     sizingQuantile: plan.sizingQuantile,
     coefficients: { cpuCoresPerGbps: cycle.cpuCoresPerGbps, memoryGiBPerGbps: cycle.memoryGiBPerGbps },

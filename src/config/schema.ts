@@ -4,7 +4,7 @@ import { apiConfig } from '../api/config.js';
 import { durationSetting, rateSetting, sizeSetting } from '../base/settings.js';
 import { captureConfig } from '../capture/config.js';
 import { fingerprintConfig } from '../fingerprint/index.js';
-import { calendarConfig, MODEL_NAMES, prophetConfig } from '../forecast/index.js';
+import { forecastConfig } from '../forecast/index.js';
 import { ipfixConfig } from '../ipfix/index.js';
 import { labConfig } from '../lab/config.js';
 import { storeConfig } from '../store/config.js';
@@ -27,10 +27,6 @@ const linkConfig = z.strictObject({
   nextHopIPv6: z.ipv6().optional(),
 });
 
-const modelName = z.string().refine((name) => MODEL_NAMES.includes(name), {
-  error: (issue) => `"${issue.input}" is none of the models ${MODEL_NAMES.join(', ')}`,
-});
-
 /** When history becomes forecasts and forecasts a plan. */
 const cycleConfig = z.strictObject({
   enabled: z.boolean().default(true),
@@ -44,12 +40,6 @@ const cycleConfig = z.strictObject({
   horizon: durationSetting.prefault('1d'),
   /** How much history to read. */
   history: durationSetting.prefault('28d'),
-  /** Forecasting models, `recipe` for all of the recipe's; absent = those, chosen by their errors. */
-  models: z.array(modelName).optional(),
-  /** Holidays, maintenance windows, month ends and other events. */
-  calendar: calendarConfig.default([]),
-  /** What the model `prophet` is told. */
-  prophet: prophetConfig.optional(),
   /** CPU and memory that a workload needs per Gbit/s, as long as no telemetry says better. */
   cpuCoresPerGbps: z.number().nonnegative().default(2),
   memoryGiBPerGbps: z.number().nonnegative().default(4),
@@ -90,6 +80,7 @@ export const gatewayConfig = z.strictObject({
   usage: usageConfig.prefault({}),
   ipfix: ipfixConfig.prefault({}),
   cycle: cycleConfig.prefault({}),
+  forecast: forecastConfig.prefault({}),
   fingerprint: fingerprintConfig.prefault({}),
   plan: planConfig.prefault({}),
   actuate: actuateConfig.prefault({}),

@@ -17,6 +17,11 @@ export interface CalendarRule {
   readonly workload?: string | undefined;
 }
 
+/** A known number for a model: `value` during its occurrences, 0 else. */
+export interface RegressorRule extends Omit<CalendarRule, 'multiply'> {
+  readonly value: number;
+}
+
 /** The beginning of the k-th occurrence (UTC); `undefined` where a month has no such day. */
 function beginning(rule: CalendarRule, k: number): number | undefined {
   const first = new Date(rule.fromMs);
@@ -50,6 +55,27 @@ export function occurrences(rules: readonly CalendarRule[], fromMs: number, toMs
       if (startMs + length > fromMs) events.push(at(startMs));
     }
   });
+}
+
+/** By name: the values of rules over steps; rules of one name add up. `undefined` without any. */
+export function regressorValues(
+  rules: readonly RegressorRule[],
+  startMs: number,
+  stepMs: number,
+  steps: number,
+): Map<string, Float64Array> | undefined {
+  if (rules.length === 0) return undefined;
+  const values = new Map<string, Float64Array>();
+  for (const rule of rules) {
+    const column = values.get(rule.name) ?? new Float64Array(steps);
+    values.set(rule.name, column);
+    for (const event of occurrences([rule], startMs, startMs + steps * stepMs)) {
+      const from = Math.max(0, Math.ceil((event.startMs - startMs) / stepMs - 1e-9));
+      const to = Math.min(steps, Math.ceil((event.endMs - startMs) / stepMs - 1e-9));
+      for (let t = from; t < to; t += 1) column[t]! += rule.value;
+    }
+  }
+  return values;
 }
 
 /** A series with its events taken out, and what they do to it. */

@@ -1,7 +1,7 @@
 export { BORROWING_SEASONS } from './borrow.js';
-export { type CalendarRule, occurrences } from './calendar.js';
+export { type CalendarRule, occurrences, type RegressorRule, regressorValues } from './calendar.js';
 export { REMEMBERED_ORIGINS, type RealisedBucket } from './catch-up.js';
-export { calendarConfig, prophetConfig } from './config.js';
+export { forecastConfig } from './config.js';
 export { forecastSeries } from './ensemble.js';
 export { EXTRA_FORECASTERS } from './members/index.js';
 export { assertModels, MODEL_NAMES } from './models.js';

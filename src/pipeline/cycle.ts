@@ -7,6 +7,7 @@ import type {
   Forecast,
   ForecastRequest,
   ProphetSettings,
+  RegressorRule,
   ResourceCoefficients,
   Signal,
 } from '../forecast/index.js';
@@ -33,6 +34,7 @@ export interface CycleSettings {
   readonly lagMs: number;
   readonly models?: readonly string[];
   readonly calendar: readonly CalendarRule[];
+  readonly regressors: readonly RegressorRule[];
   readonly prophet?: ProphetSettings;
   readonly quantiles: readonly number[];
   /** The quantile that capacity is provided for. */

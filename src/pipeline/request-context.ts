@@ -4,6 +4,8 @@ import {
   type ForecastRequest,
   occurrences,
   type ProphetSettings,
+  type RegressorRule,
+  regressorValues,
 } from '../forecast/index.js';
 import type { StoreClient } from '../store/index.js';
 import { changesSince, Kindred } from './kindred.js';
@@ -23,6 +25,7 @@ export interface RequestContext {
     readonly seasonsMs: readonly number[];
     readonly horizonMs: number;
     readonly calendar: readonly CalendarRule[];
+    readonly regressors: readonly RegressorRule[];
     readonly prophet?: ProphetSettings;
   };
 }
@@ -35,7 +38,7 @@ export async function withContext(
   requests: readonly ForecastRequest[],
   { client, window, nameOf, settings }: RequestContext,
 ): Promise<ForecastRequest[]> {
-  const { calendar, prophet, horizonMs, seasonsMs } = settings;
+  const { calendar, regressors, prophet, horizonMs, seasonsMs } = settings;
   const { gateway, fromMs, toMs, stepMs } = window;
   const seasonMs = Math.min(...seasonsMs, DAY_MS);
   const changes = await changesSince(client, gateway, toMs - CHANGE_SEASONS * seasonMs);
@@ -50,8 +53,15 @@ export async function withContext(
   );
   return requests.map((request) => {
     const workloadId = workloadOf(request);
-    const rules = calendar.filter(
-      ({ workload }) => workload === undefined || (workloadId > 0 && nameOf(workloadId).includes(workload)),
+    const applies = ({ workload }: { readonly workload?: string | undefined }): boolean =>
+      workload === undefined || (workloadId > 0 && nameOf(workloadId).includes(workload));
+    const rules = calendar.filter(applies);
+    const { startMs, values } = request.history;
+    const known = regressorValues(
+      regressors.filter(applies),
+      startMs,
+      request.history.stepMs,
+      values.length + request.horizonSteps,
     );
     const changedMs = changes.get(workloadId);
     return {
@@ -60,6 +70,7 @@ export async function withContext(
       donors: young.has(request) ? kin.donorsOf(workloadId, request.signal) : [],
       ...(changedMs === undefined ? {} : { changedMs }),
       ...(prophet === undefined ? {} : { prophet }),
+      ...(known === undefined ? {} : { regressors: known }),
     };
   });
 }

@@ -145,6 +145,7 @@ describe('what forecasts remember, in the store', () => {
       settings: {
         seasonsMs: [DAY_MS],
         horizonMs: DAY_MS,
+        regressors: [],
         calendar: [
           { name: 'holiday', fromMs: toMs, untilMs: toMs + DAY_MS },
           { name: 'backup window', fromMs, untilMs: fromMs + HOUR_MS, every: 'day', workload: 'backup' },
