@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { solveCholesky } from '../../src/forecast/cholesky.js';
 import {
   type BucketRecord,
@@ -248,5 +248,24 @@ test('a young series that began with next to nothing gets no band beyond twice w
     const highest = Math.max(...values);
     for (const { q, values: path } of young.quantiles)
       expect(Math.max(...path), `${seen} steps, level ${q}`).toBeLessThanOrEqual(2 * highest + 1);
+  }
+});
+
+test('a member that crashes is left out, named, and replaced by the others', () => {
+  const prophet = EXTRA_FORECASTERS.get('prophet')!;
+  const crash = vi.spyOn(prophet, 'forecast').mockImplementation(() => {
+    throw new WebAssembly.RuntimeError('unreachable');
+  });
+  try {
+    const together = forecastSeries(request(seasonal(120, 3), { models: ['recipe', 'prophet'] }), NOW);
+    expect(together.failures).toEqual([{ model: 'prophet', reason: 'unreachable' }]);
+    expect(together.status).not.toBe('refused');
+    expect(together.mix.map((entry) => entry.model)).not.toContain('prophet');
+    const alone = forecastSeries(request(seasonal(120, 3), { models: ['prophet'] }), NOW);
+    expect(alone.failures).toHaveLength(1);
+    expect(alone.mix.map((entry) => entry.model)).toEqual(['snd']);
+    expect(alone.median.every(Number.isFinite)).toBe(true);
+  } finally {
+    crash.mockRestore();
   }
 });
