@@ -1,5 +1,5 @@
 // Puts the tables of bench results into the documentation, between the marks `<!-- bench NAME -->` and `<!-- /bench -->`.
-// Usage: tidegate bench NAME --output json > bench/results/NAME.json, then node bench/document.mjs [--check].
+// Usage: tidegate bench NAME --output json (or what COMMANDS says) > bench/results/NAME.json, then node bench/document.mjs [--check].
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -68,7 +68,47 @@ const TABLES = {
         number(r.coldSeconds, 3),
       ]),
     ),
+  simulate(traces) {
+    const of = (trace, policy) => trace.policies.find((p) => p.policy === policy);
+    const both = traces.filter((trace) => {
+      const [own, reactive] = [of(trace, 'tidegate'), of(trace, 'reactive-50/35')];
+      return own.totalCostUsd < reactive.totalCostUsd && own.violationMinutes < reactive.violationMinutes;
+    });
+    const bills = traces.flatMap((trace) => trace.burstable?.ratioToOracle ?? []);
+    const mean = bills.reduce((sum, ratio) => sum + ratio, 0) / bills.length;
+    return [
+      table(
+        [
+          'trace',
+          'mean need',
+          'total',
+          'compute',
+          'violation %',
+          'reactive total',
+          'reactive violation %',
+          'p95 bill',
+        ],
+        traces.map((trace) => {
+          const [own, reactive] = [of(trace, 'tidegate'), of(trace, 'reactive-50/35')];
+          return [
+            trace.file.replace(/^.*\//, '').replace(/\.csv$/, ''),
+            number(of(trace, 'oracle').meanMachines, 2),
+            number(own.ratioToOracle, 4),
+            number(own.computeRatioToOracle, 3),
+            number(own.violationPercent, 3),
+            number(reactive.ratioToOracle, 4),
+            number(reactive.violationPercent, 3),
+            trace.burstable === null ? '' : number(trace.burstable.ratioToOracle, 3),
+          ];
+        }),
+      ),
+      `Totals and compute are divided by the oracle's. Cheaper than \`reactive-50/35\` with fewer violation minutes: ${both.length} of ${traces.length}. The p95 bill of two burstable links, mean of ${bills.length}: ${number(mean, 3)} of perfect foresight.`,
+    ].join('\n\n');
+  },
 };
+
+/** By name of the result: the command that makes it, where it is no bench of that name. */
+const COMMANDS = { simulate: 'plan simulate FILE.csv… --output json' };
 
 let stale = 0;
 const folder = join(root, 'docs');
@@ -81,7 +121,7 @@ for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
     (whole, begin, bench, end) => {
       const results = join(root, 'bench', 'results', `${bench}.json`);
       if (!existsSync(results)) return whole;
-      const made = `Made by \`node bench/document.mjs\` from \`tidegate bench ${bench} --output json\`.`;
+      const made = `Made by \`node bench/document.mjs\` from \`tidegate ${COMMANDS[bench] ?? `bench ${bench} --output json`}\`.`;
       return `${begin}\n${TABLES[bench](JSON.parse(readFileSync(results, 'utf8')))}\n\n${made}\n\n${end}`;
     },
   );

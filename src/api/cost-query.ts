@@ -1,4 +1,6 @@
-import { type LedgerDay, ledgerOf } from '../plan/index.js';
+import { type BilledLink, readMonthUsage, SAMPLE_MS } from '../pipeline/month-usage.js';
+import { readLedger } from '../pipeline/read-ledger.js';
+import type { LedgerDay } from '../plan/index.js';
 import {
   type BillingMonth,
   type Burstable,
@@ -11,34 +13,25 @@ import {
 import type { ApiDependencies } from './dependencies.js';
 import type { Evidence } from './evidence.js';
 
-const SAMPLE_MS = 300_000;
-const DAY_MS = 86_400_000;
-
-/** The month, UTC, that a moment lies in. */
-export const monthOf = (ms: number): BillingMonth => billingMonth(new Date(ms).toISOString().slice(0, 7));
-
 type Money = Pick<ApiDependencies, 'gateway' | 'links' | 'prices'>;
 
-/** What traffic cost, day by day, beside doing nothing and perfect foresight. */
+/** The ways out with their tariffs. */
+const billedLinks = ({ links, prices }: Money): BilledLink[] =>
+  links.filter((link) => link.wayOut).map((link) => ({ ...link, tariff: prices.tariff(link.tariff) }));
+
+/** What traffic and instances cost, day by day, beside doing nothing and perfect foresight. */
 export async function readMoney(
   evidence: Evidence,
-  { gateway, links, prices }: Money,
+  money: Money,
   fromMs: number,
   untilMs: number,
 ): Promise<LedgerDay[]> {
-  const rows = await evidence.query<{ slot: number; workloadId: number; linkId: string; octetsOut: number }>(
-    `SELECT toUInt32(toUnixTimestamp(time)) AS slot, workloadId, linkId, toFloat64(sum(octetsOut)) AS octetsOut FROM usage_5m
-     WHERE gateway = {gateway:String} AND time >= toDateTime({from:UInt32}) AND time < toDateTime({until:UInt32})
-     GROUP BY slot, workloadId, linkId ORDER BY slot, workloadId, linkId`,
-    { gateway, from: Math.floor(fromMs / 1000), until: Math.ceil(untilMs / 1000) },
-  );
-  const ways = links
-    .filter((link) => link.wayOut)
-    .map((link) => ({ ...link, tariff: prices.tariff(link.tariff) }));
-  return ledgerOf(
-    ways,
-    rows.map((row) => ({ ...row, stepStartMs: row.slot * 1000 })),
-    SAMPLE_MS,
+  const { gateway, prices } = money;
+  return readLedger(
+    (sql, parameters) => evidence.query(sql, parameters),
+    { gateway, fromMs, untilMs },
+    () => billedLinks(money),
+    (id) => (prices.instanceIds.includes(id) ? prices.instance(id) : undefined),
   );
 }
 
@@ -76,43 +69,20 @@ export interface MonthOfLink {
 /** The samples of a month by link, and the bill that follows from them. */
 export async function readMonth(
   evidence: Evidence,
-  { gateway, links, prices }: Money,
+  money: Money,
   text: string,
   nowMs: number,
 ): Promise<{ links: MonthOfLink[]; lines: readonly InvoiceLine[]; totalUsd: number }> {
-  // A day more at both ends: the contract's month may lie in another zone.
-  const wide = billingMonth(text);
-  const rows = await evidence.query<{ linkId: string; slot: number; octetsOut: number; octetsIn: number }>(
-    `SELECT linkId, toUInt32(toUnixTimestamp(time)) AS slot, toFloat64(sum(octetsOut)) AS octetsOut, toFloat64(sum(octetsIn)) AS octetsIn
-     FROM usage_5m WHERE gateway = {gateway:String} AND time >= toDateTime({from:UInt32}) AND time < toDateTime({until:UInt32})
-     GROUP BY linkId, slot ORDER BY linkId, slot`,
-    { gateway, from: (wide.startMs - DAY_MS) / 1000, until: (wide.endMs + DAY_MS) / 1000 },
+  const months = await readMonthUsage(
+    (sql, parameters) => evidence.query(sql, parameters),
+    money.gateway,
+    text,
+    () => billedLinks(money),
   );
-  const months = links
-    .filter((link) => link.wayOut)
-    .map((link) => {
-      const tariff = prices.tariff(link.tariff);
-      const month = billingMonth(text, tariff.burstable?.timeZone ?? 'UTC');
-      const own = rows.filter(
-        (row) =>
-          row.linkId === link.linkId && row.slot * 1000 >= month.startMs && row.slot * 1000 < month.endMs,
-      );
-      const rates = (of: (row: (typeof own)[number]) => number): Float64Array =>
-        Float64Array.from(own, (row) => (of(row) * 8000) / SAMPLE_MS);
-      const samples = { outBps: rates((row) => row.octetsOut), inBps: rates((row) => row.octetsIn) };
-      const octetsOut = own.reduce((sum, row) => sum + row.octetsOut, 0);
-      const octetsIn = own.reduce((sum, row) => sum + row.octetsIn, 0);
-      return { link, tariff, month, samples, octetsOut, octetsIn };
-    });
-  const invoice = invoiceOf(
-    wide,
-    months.map(({ link, tariff, samples, octetsOut, octetsIn }) => ({
-      tariff,
-      usage: { linkId: link.linkId, octetsOut, octetsIn, samples },
-    })),
-  );
+  const invoice = invoiceOf(billingMonth(text), months);
   return {
-    links: months.map(({ link, tariff, month, samples, octetsOut, octetsIn }): MonthOfLink => {
+    links: months.map(({ tariff, month, usage }): MonthOfLink => {
+      const { linkId, samples, octetsOut, octetsIn } = usage;
       const expectedSamples = Math.round((month.endMs - month.startMs) / SAMPLE_MS);
       const elapsedSamples = Math.max(
         0,
@@ -122,8 +92,8 @@ export async function readMonth(
       const [outBps, inBps] = [sorted(samples.outBps), sorted(samples.inBps)];
       const free = freeSamples({ percentile: 95 }, Math.max(elapsedSamples, outBps.length));
       return {
-        linkId: link.linkId,
-        tariffId: link.tariff,
+        linkId,
+        tariffId: tariff.tariffId,
         month,
         expectedSamples,
         elapsedSamples,

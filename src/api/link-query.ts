@@ -1,5 +1,5 @@
+import { sentThisMonthGb } from '../pipeline/month-usage.js';
 import { marginalUsdPerGb } from '../pricing/index.js';
-import { monthOf } from './cost-query.js';
 import type { ApiDependencies } from './dependencies.js';
 import type { Evidence } from './evidence.js';
 
@@ -45,7 +45,6 @@ const NOW_S = 10;
 const SETTLE_S = 3;
 const DAY_MS = 86_400_000;
 const UPPER = 0.95;
-const OCTETS_PER_GB = 1e9;
 
 /** The links as they are and as the newest forecasts expect them, up to a day ahead. */
 export async function readLinks(
@@ -60,11 +59,7 @@ export async function readLinks(
      FROM usage_1s WHERE gateway = {gateway:String} AND time >= toDateTime({from:UInt32}) AND time < toDateTime({until:UInt32}) GROUP BY linkId`,
     { gateway, from: untilS - NOW_S, until: untilS, seconds: NOW_S },
   );
-  const sent = await evidence.query<{ linkId: string; octets: number }>(
-    `SELECT linkId, toFloat64(sum(octetsOut)) AS octets FROM usage_1h
-     WHERE gateway = {gateway:String} AND time >= toDateTime({from:UInt32}) GROUP BY linkId`,
-    { gateway, from: monthOf(nowMs).startMs / 1000 },
-  );
+  const sent = await sentThisMonthGb((sql, parameters) => evidence.query(sql, parameters), gateway, nowMs);
   const ahead = await evidence.query<ForecastRow>(
     `SELECT seriesId, toFloat64(toUnixTimestamp64Milli(created)) AS createdMs, toFloat64(toUnixTimestamp64Milli(start)) AS startMs,
        toFloat64(stepMs) AS stepMs, median, levels, quantiles
@@ -82,10 +77,7 @@ export async function readLinks(
       outBps,
       inBps,
       utilisation: link.capacityBps > 0 ? Math.max(outBps, inBps) / link.capacityBps : 0,
-      usdPerGb: marginalUsdPerGb(
-        prices.tariff(link.tariff),
-        (sent.find((row) => row.linkId === link.linkId)?.octets ?? 0) / OCTETS_PER_GB,
-      ),
+      usdPerGb: marginalUsdPerGb(prices.tariff(link.tariff), sent.get(link.linkId) ?? 0),
       ahead: found === undefined ? null : aheadOf(found),
     };
   });

@@ -210,5 +210,25 @@ export const planSchema = z.object({
     .optional(),
   costInterval: z.object({ lowUsd: z.number(), highUsd: z.number() }).optional(),
   conflicts: z.array(z.string()).optional(),
+  purchase: z
+    .object({ kind: z.enum(['on-demand', 'spot']), words: z.string(), reserve: z.string().optional() })
+    .optional()
+    .describe('how instances are bought, and what reserving would save'),
+  circuits: z
+    .array(
+      z.object({
+        linkId: z.string(),
+        mbps: z.number(),
+        fromMs: z.number(),
+        changes: z.boolean(),
+        words: z.string(),
+      }),
+    )
+    .optional()
+    .describe('what to lease where capacity comes in steps'),
+  runningSinceMs: z
+    .array(z.number())
+    .optional()
+    .describe('when each instance that ran when the plan was made had been started'),
   solver: z.object({ status: z.string(), classes: z.number() }),
 });

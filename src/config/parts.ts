@@ -134,6 +134,7 @@ export function cycleSettings(config: GatewayConfig, instance: Instance): CycleS
         cpuCores: instance.cpuCores,
         memoryBytes: instance.memoryGiB * 2 ** 30,
         usdPerHour: instance.usdPerHour,
+        holdMs: plan.instanceHold,
         ...(instance.spotUsdPerHour === undefined
           ? {}
           : {

@@ -64,6 +64,8 @@ const planConfig = z.strictObject({
   privateMemory: sizeSetting.prefault('64GiB'),
   /** Instance of the price book that is rented when the own hosts do not suffice. */
   instance: z.string().default('m5.large'),
+  /** An instance that was started is kept at least this long: starts cost, and demand that fell comes back. */
+  instanceHold: durationSetting.prefault('1h'),
 });
 
 /** The whole configuration of a gateway; `{}` parses to the embedded defaults. */

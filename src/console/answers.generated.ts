@@ -869,6 +869,28 @@ export interface Answers {
         highUsd: number;
       };
       conflicts?: string[];
+      /**
+       * how instances are bought, and what reserving would save
+       */
+      purchase?: {
+        kind: 'on-demand' | 'spot';
+        words: string;
+        reserve?: string;
+      };
+      /**
+       * what to lease where capacity comes in steps
+       */
+      circuits?: {
+        linkId: string;
+        mbps: number;
+        fromMs: number;
+        changes: boolean;
+        words: string;
+      }[];
+      /**
+       * when each instance that ran when the plan was made had been started
+       */
+      runningSinceMs?: number[];
       solver: {
         status: string;
         classes: number;
@@ -954,6 +976,28 @@ export interface Answers {
         highUsd: number;
       };
       conflicts?: string[];
+      /**
+       * how instances are bought, and what reserving would save
+       */
+      purchase?: {
+        kind: 'on-demand' | 'spot';
+        words: string;
+        reserve?: string;
+      };
+      /**
+       * what to lease where capacity comes in steps
+       */
+      circuits?: {
+        linkId: string;
+        mbps: number;
+        fromMs: number;
+        changes: boolean;
+        words: string;
+      }[];
+      /**
+       * when each instance that ran when the plan was made had been started
+       */
+      runningSinceMs?: number[];
       solver: {
         status: string;
         classes: number;
@@ -1039,6 +1083,28 @@ export interface Answers {
         highUsd: number;
       };
       conflicts?: string[];
+      /**
+       * how instances are bought, and what reserving would save
+       */
+      purchase?: {
+        kind: 'on-demand' | 'spot';
+        words: string;
+        reserve?: string;
+      };
+      /**
+       * what to lease where capacity comes in steps
+       */
+      circuits?: {
+        linkId: string;
+        mbps: number;
+        fromMs: number;
+        changes: boolean;
+        words: string;
+      }[];
+      /**
+       * when each instance that ran when the plan was made had been started
+       */
+      runningSinceMs?: number[];
       solver: {
         status: string;
         classes: number;
@@ -1180,6 +1246,28 @@ export interface Answers {
         highUsd: number;
       };
       conflicts?: string[];
+      /**
+       * how instances are bought, and what reserving would save
+       */
+      purchase?: {
+        kind: 'on-demand' | 'spot';
+        words: string;
+        reserve?: string;
+      };
+      /**
+       * what to lease where capacity comes in steps
+       */
+      circuits?: {
+        linkId: string;
+        mbps: number;
+        fromMs: number;
+        changes: boolean;
+        words: string;
+      }[];
+      /**
+       * when each instance that ran when the plan was made had been started
+       */
+      runningSinceMs?: number[];
       solver: {
         status: string;
         classes: number;
@@ -1265,6 +1353,28 @@ export interface Answers {
         highUsd: number;
       };
       conflicts?: string[];
+      /**
+       * how instances are bought, and what reserving would save
+       */
+      purchase?: {
+        kind: 'on-demand' | 'spot';
+        words: string;
+        reserve?: string;
+      };
+      /**
+       * what to lease where capacity comes in steps
+       */
+      circuits?: {
+        linkId: string;
+        mbps: number;
+        fromMs: number;
+        changes: boolean;
+        words: string;
+      }[];
+      /**
+       * when each instance that ran when the plan was made had been started
+       */
+      runningSinceMs?: number[];
       solver: {
         status: string;
         classes: number;
@@ -1326,6 +1436,10 @@ export interface Answers {
       perfectUsd: number;
       regretUsd: number;
       savedUsd: number;
+      /**
+       * instances’ part of the actual cost
+       */
+      instancesUsd: number;
       violationMinutes: number;
       doNothingViolationMinutes: number;
       gb: number;

@@ -11,16 +11,23 @@ import type {
   ResourceCoefficients,
   Signal,
 } from '../forecast/index.js';
-import type { Plan, PlanGoals, PlanHosts, PlanInput, PlanLink } from '../plan/index.js';
+import {
+  type Plan,
+  type PlanGoals,
+  type PlanHosts,
+  type PlanInput,
+  type PlanLink,
+  runningSince,
+} from '../plan/index.js';
 import type { StoreClient } from '../store/index.js';
 import type { ResourceModelOptions } from '../usage/index.js';
 import { CycleHistory, seriesIdOf, tableFor } from './cycle-history.js';
-import { demandOf, periodsOf, type WorkloadFacts } from './demand.js';
+import { demandOf, factsOf, periodsOf } from './demand.js';
 import { insertForecasts, insertPlan } from './records.js';
 import { withContext } from './request-context.js';
 import { resourceForecasts } from './resource-forecasts.js';
+import { newestPlan } from './stored-plans.js';
 import { TrackRecords } from './track-records.js';
-import type { LinkUsage } from './usage-history.js';
 
 export interface CycleSettings {
   readonly everyMs: number;
@@ -70,15 +77,8 @@ export interface ForecastQuality {
   readonly coverage: Forecast['coverage'];
 }
 
-/** Steps that tell what a workload does now. */
-const CURRENT_STEPS = 5;
 /** Past origins that a run makes up for, all series together: half a minute of work, once after a first start. */
 const CATCH_UP_ORIGINS = 4000;
-
-const lastMean = (values: Float64Array): number => {
-  const recent = values.subarray(Math.max(0, values.length - CURRENT_STEPS));
-  return recent.reduce((sum, value) => sum + value, 0) / Math.max(1, recent.length);
-};
 
 /**
  * The slow loop of the gateway: usage → forecasts → plan, every so often. Each run reads its history from the store,
@@ -231,15 +231,14 @@ export class PlanningCycle implements Component {
     const first = made.find((forecast) => forecast.status !== 'refused');
     if (first === undefined) return undefined;
     const periods = periodsOf(first.startMs, first.stepMs, first.median.length);
-    const workloads = history.workloads.flatMap((workload) => {
-      const { workloadId, links } = workload;
+    const workloads = history.workloads.flatMap(({ workloadId, links }) => {
       const out = find(workloadId, 'bandwidthOutBps');
       const cpu = find(workloadId, 'cpuCores');
       const memory = find(workloadId, 'memoryBytes');
       if (out === undefined || cpu === undefined || memory === undefined) return [];
       return [
         demandOf(
-          this.#facts(workloadId, nameOf(workloadId), links),
+          factsOf(workloadId, nameOf(workloadId), links),
           out,
           find(workloadId, 'bandwidthInBps'),
           { cpu, memory },
@@ -249,6 +248,7 @@ export class PlanningCycle implements Component {
       ];
     });
     const links = await this.#dependencies.links();
+    const hosts = await this.#hosts(nowMs);
     if (links.length === 0 || workloads.length === 0) return undefined;
     return planner.plan({
       gateway,
@@ -256,27 +256,21 @@ export class PlanningCycle implements Component {
       periods,
       workloads,
       links,
-      hosts: settings.hosts,
+      hosts,
       goals: settings.goals,
       expiresMs: Math.min(nowMs + settings.validForMs, first.startMs + first.median.length * first.stepMs),
       forecastMs: first.createdMs,
     });
   }
 
-  #facts(workloadId: number, name: string, links: readonly LinkUsage[]): WorkloadFacts {
-    const rates = links.map((u) => ({
-      linkId: u.linkId,
-      bps: lastMean(u.outBps.values) + lastMean(u.inBps.values),
-    }));
-    const total = rates.reduce((sum, rate) => sum + rate.bps, 0);
-    const current = Math.max(
-      links.reduce((sum, u) => sum + lastMean(u.outBps.values), 0),
-      links.reduce((sum, u) => sum + lastMean(u.inBps.values), 0),
-    );
-    const shares = Object.fromEntries(
-      rates.map((rate) => [rate.linkId, total > 0 ? rate.bps / total : 1 / rates.length]),
-    );
-    return { workloadId, name, currentBps: current, shares };
+  /** The hosts, with the instances that run now, as the last plan had them: after a restart the stored one. */
+  async #hosts(nowMs: number): Promise<PlanHosts> {
+    const { settings, client, gateway } = this.#dependencies;
+    const { instance } = settings.hosts;
+    const last = this.#plan ?? (await newestPlan(client, gateway));
+    if (last === undefined) return settings.hosts;
+    const runningSinceMs = runningSince(last, instance.holdMs ?? 0, nowMs);
+    return { ...settings.hosts, instance: { ...instance, runningSinceMs } };
   }
 
   /** Requests with what earlier forecasts of their series turned out to be worth. */

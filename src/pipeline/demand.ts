@@ -1,5 +1,6 @@
 import type { Forecast } from '../forecast/index.js';
 import type { Period, WorkloadDemand } from '../plan/index.js';
+import type { LinkUsage } from './usage-history.js';
 
 /** What is known of a workload besides its forecasts. */
 export interface WorkloadFacts {
@@ -9,6 +10,30 @@ export interface WorkloadFacts {
   readonly currentBps: number;
   /** Link → share of its recent octets. */
   readonly shares: Readonly<Record<string, number>>;
+}
+
+/** Steps that tell what a workload does now. */
+const CURRENT_STEPS = 5;
+const lastMean = (values: Float64Array): number => {
+  const recent = values.subarray(Math.max(0, values.length - CURRENT_STEPS));
+  return recent.reduce((sum, value) => sum + value, 0) / Math.max(1, recent.length);
+};
+
+/** What the last steps of a workload's usage by link tell of it. */
+export function factsOf(workloadId: number, name: string, links: readonly LinkUsage[]): WorkloadFacts {
+  const rates = links.map((u) => ({
+    linkId: u.linkId,
+    bps: lastMean(u.outBps.values) + lastMean(u.inBps.values),
+  }));
+  const total = rates.reduce((sum, rate) => sum + rate.bps, 0);
+  const current = Math.max(
+    links.reduce((sum, u) => sum + lastMean(u.outBps.values), 0),
+    links.reduce((sum, u) => sum + lastMean(u.inBps.values), 0),
+  );
+  const shares = Object.fromEntries(
+    rates.map((rate) => [rate.linkId, total > 0 ? rate.bps / total : 1 / rates.length]),
+  );
+  return { workloadId, name, currentBps: current, shares };
 }
 
 /** At most so many periods: enough to follow a day, few enough to solve in well under a second. */

@@ -2,6 +2,7 @@ import type { CircuitState, PlanLink } from '../plan/index.js';
 import { type Circuit, marginalUsdPerGb, type PriceBook } from '../pricing/index.js';
 import type { StoreClient } from '../store/index.js';
 import { burstState } from './month-state.js';
+import { sentThisMonthGb } from './month-usage.js';
 import { PriceRecords } from './price-records.js';
 
 export interface PricedLink {
@@ -13,8 +14,6 @@ export interface PricedLink {
 }
 
 type Client = Pick<StoreClient, 'query' | 'insertRows'>;
-
-const BYTES_PER_GB = 1e9;
 
 /** The ways out with the price of their next gigabyte: tiers depend on what the month has already carried. */
 export class LinkPrices {
@@ -34,14 +33,11 @@ export class LinkPrices {
 
   /** Links as priced at `nowMs`; new prices go to the store, where costs are computed from them. */
   async planLinks(nowMs: number): Promise<PlanLink[]> {
-    const now = new Date(nowMs);
-    const monthStart = Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), 1) / 1000;
-    const rows = await this.#client.query<{ linkId: string; octets: number }>(
-      `SELECT linkId, toFloat64(sum(octetsOut)) AS octets FROM usage_1h
-       WHERE gateway = {gateway:String} AND time >= toDateTime({from:UInt32}) GROUP BY linkId`,
-      { params: { gateway: this.#gateway, from: monthStart } },
+    const sent = await sentThisMonthGb(
+      (sql, params) => this.#client.query(sql, { params }),
+      this.#gateway,
+      nowMs,
     );
-    const sent = new Map(rows.map((row) => [row.linkId, Number(row.octets) / BYTES_PER_GB]));
     const links: PlanLink[] = [];
     for (const link of this.#links) {
       const tariff = this.#book.tariff(link.tariff);

@@ -14,12 +14,11 @@ import {
   type PlanPreview,
   planAt,
   policyOf,
-  type ServiceEndpoint,
   SurgeWatch,
   type Verification,
 } from '../actuate/index.js';
 import type { Component } from '../base/component.js';
-import { defineErrors, messageOf, TidegateError } from '../base/errors.js';
+import { messageOf, TidegateError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { type Observe, timed } from '../base/observe.js';
 import type { SteeringDatapath } from '../capture/steering.js';
@@ -28,20 +27,8 @@ import type { StoreClient } from '../store/index.js';
 import { PlanGuard } from './plan-guard.js';
 import { actuationOf } from './plan-words.js';
 import { insertActuations } from './records.js';
-
-const fail = defineErrors({
-  TG_PLAN_UNKNOWN: {
-    message: 'there is no plan {plan}',
-    hint: 'see `tidegate plan history`',
-    httpStatus: 404,
-  },
-  TG_PLAN_AMBIGUOUS: {
-    message: '{plan} is the beginning of several plans',
-    hint: 'give more of the id',
-    exitCode: 2,
-    httpStatus: 409,
-  },
-});
+import { endpointOf } from './service-endpoint.js';
+import { findPlan } from './stored-plans.js';
 
 export interface PlanOperationsOptions {
   readonly gateway: string;
@@ -82,18 +69,6 @@ export interface ActuationState {
 
 /** How often the plan that is followed is looked at for a period that begins. */
 const FOLLOW_EVERY_MS = 1_000;
-const PROTOCOLS: Readonly<Record<string, ServiceEndpoint['protocol']>> = { '6': 'tcp', '17': 'udp' };
-
-/** `6/443/192.0.2.1` → where steering finds it; `undefined` for what has no port. */
-export function endpointOf(key: string): ServiceEndpoint | undefined {
-  const [protocol = '', port = '', address = ''] = key.split('/');
-  const name = PROTOCOLS[protocol];
-  const number = Number(port);
-  return name === undefined || !(number > 0) || address === ''
-    ? undefined
-    : { address, protocol: name, port: number };
-}
-
 /**
  * What may be done with plans: preview, apply, roll back. A plan that was applied is followed through its periods
  * until it expires, another one replaces it, or it is rolled back. Where all actuators are dry-run, each new plan is
@@ -275,15 +250,7 @@ export class PlanOperations implements Component {
 
   /** The newest plan of this gateway that begins with `planId`. @throws TG_PLAN_UNKNOWN, TG_PLAN_AMBIGUOUS */
   async find(planId: string): Promise<Plan> {
-    const rows = await this.#options.client().query<{ planId: string; plan: string }>(
-      `SELECT planId, argMax(plan, created) AS plan FROM plans
-       WHERE gateway = {gateway:String} AND startsWith(planId, {id:String}) GROUP BY planId LIMIT 2`,
-      { params: { gateway: this.#options.gateway, id: planId } },
-    );
-    const [row] = rows;
-    if (row === undefined || planId === '') throw fail('TG_PLAN_UNKNOWN', { plan: planId });
-    if (rows.length > 1) throw fail('TG_PLAN_AMBIGUOUS', { plan: planId });
-    return JSON.parse(row.plan) as Plan;
+    return findPlan(this.#options.client(), this.#options.gateway, planId);
   }
 
   /** Copies to the store what the journal got since the last call. @throws what the store says; then it is kept */

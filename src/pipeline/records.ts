@@ -52,6 +52,9 @@ export async function insertPlan(client: Inserter, plan: Plan): Promise<void> {
       costUsd: plan.costUsd,
       doNothingUsd: plan.doNothingUsd,
       expectedViolationMinutes: plan.expectedViolationMinutes,
+      instanceId: plan.instances[0]?.instanceId ?? '',
+      instances: plan.instances[0]?.count ?? 0,
+      purchase: plan.purchase?.kind ?? 'on-demand',
       plan: JSON.stringify(plan),
     },
   ]);

@@ -1,6 +1,7 @@
+import { HeldMachines } from './hold.js';
 import { roomBps } from './model.js';
 import { purchaseOf } from './purchase.js';
-import type { PlanInput } from './types.js';
+import type { Plan, PlanInput } from './types.js';
 
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
@@ -101,15 +102,29 @@ function hostNeeds(input: PlanInput): { readonly cpu: number[]; readonly memory:
   return { cpu, memory };
 }
 
-/** Instances that cover the needs of each period after the own hosts. */
+/** Instances that cover the needs of each period after the own hosts; who runs stays for its hold, oldest stop first. */
 export function instancesNeeded(input: PlanInput): number[] {
   const { hosts } = input;
+  const { cpuCores, memoryBytes, holdMs = 0, runningSinceMs } = hosts.instance;
   const needs = hostNeeds(input);
-  return input.periods.map((_, t) =>
-    Math.max(
+  const held = new HeldMachines(holdMs, runningSinceMs);
+  return input.periods.map(({ startMs }, t) => {
+    const needed = Math.max(
       0,
-      Math.ceil((needs.cpu[t]! - hosts.privateCpuCores) / hosts.instance.cpuCores - 1e-9),
-      Math.ceil((needs.memory[t]! - hosts.privateMemoryBytes) / hosts.instance.memoryBytes - 1e-9),
-    ),
-  );
+      Math.ceil((needs.cpu[t]! - hosts.privateCpuCores) / cpuCores - 1e-9),
+      Math.ceil((needs.memory[t]! - hosts.privateMemoryBytes) / memoryBytes - 1e-9),
+    );
+    return held.next(needed, startMs);
+  });
+}
+
+/** When each instance that runs at `nowMs` was started, had an earlier plan been followed until then. */
+export function runningSince(
+  plan: Pick<Plan, 'instances' | 'runningSinceMs'>,
+  holdMs: number,
+  nowMs: number,
+): number[] {
+  const held = new HeldMachines(holdMs, plan.runningSinceMs);
+  for (const { fromMs, count } of plan.instances) if (fromMs <= nowMs) held.next(count, fromMs);
+  return held.since;
 }

@@ -8,10 +8,11 @@ export {
 } from './burst.js';
 export { type CircuitDecision, type CircuitState, circuitDecision } from './circuit.js';
 export { demandClasses, MAXIMUM_CLASSES } from './classes.js';
-export { instancesNeeded, linkTotals, type Schedule, scheduleCost } from './cost.js';
+export { instancesNeeded, linkTotals, runningSince, type Schedule, scheduleCost } from './cost.js';
 export { diffPlans, type PlanChange, type PlanDifference } from './diff.js';
 export { planId } from './identity.js';
-export { type LedgerDay, type LedgerLink, type LedgerUsage, ledgerOf } from './ledger.js';
+export type { LedgerInstances } from './ledger/instances.js';
+export { type LedgerDay, type LedgerLink, type LedgerUsage, ledgerOf } from './ledger/ledger.js';
 export { Planner } from './planner.js';
 export { type Purchase, purchaseOf } from './purchase.js';
 export {

@@ -71,6 +71,10 @@ export interface PlanHosts {
     readonly reservedUsdPerHour?: number;
     /** From the loss of an instance until another one stands. */
     readonly replacementMinutes?: number;
+    /** An instance that was started runs at least this long. */
+    readonly holdMs?: number;
+    /** When each of those that run now was started, Unix time. */
+    readonly runningSinceMs?: readonly number[];
   };
 }
 
@@ -149,6 +153,8 @@ export interface Plan {
   readonly costInterval?: { readonly lowUsd: number; readonly highUsd: number };
   /** Goals that cannot all be kept, and the smallest relaxation that would do. */
   readonly conflicts?: readonly string[];
+  /** When each instance that ran when the plan was made had been started: what the next plan's hold begins from. */
+  readonly runningSinceMs?: readonly number[];
   /** How instances are bought, in words; and what reserving would save, where it would. */
   readonly purchase?: {
     readonly kind: 'on-demand' | 'spot';

@@ -18,3 +18,4 @@ export {
 export { type BillingMonth, billingMonth, billingMonthAt } from './month.js';
 export { PriceBook } from './price-book.js';
 export type { Burstable, Circuit, Instance, InstanceSettings, Tariff, TariffSettings } from './schema.js';
+export { tariffOf } from './schema.js';

@@ -113,6 +113,9 @@ export const bookSchema = z.strictObject({
     .refine((list) => unique(list, (i) => i.instanceId), 'an instanceId is used twice'),
 });
 
+/** A tariff with its defaults. @throws what zod says of one that is wrong */
+export const tariffOf = (settings: TariffSettings): Tariff => tariffSchema.parse(settings);
+
 export type Tariff = z.output<typeof tariffSchema>;
 export type TariffSettings = z.input<typeof tariffSchema>;
 export type Instance = z.output<typeof instanceSchema>;

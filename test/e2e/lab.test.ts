@@ -98,6 +98,10 @@ describe.skipIf(skip !== undefined)(
         expect(json<unknown[]>('workloads', 'list').length).toBeGreaterThanOrEqual(4);
         expect(run('forecast', 'show')).not.toBe('');
         expect(run('plan', 'show')).toMatch(/\$/);
+        const asked = Date.now();
+        const made = json<{ id: string; createdMs: number }>('plan', 'create');
+        expect(made.createdMs).toBeGreaterThanOrEqual(asked);
+        expect(json<{ id: string }>('plan', 'show', made.id.slice(0, 12)).id).toBe(made.id);
       });
 
       test('it ends by itself with one JSON object that adds up', async () => {

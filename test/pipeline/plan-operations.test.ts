@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type ActuateConfig, actuateConfig, type JournalEntry } from '../../src/actuate/index.js';
-import { endpointOf, PlanOperations } from '../../src/pipeline/plan-operations.js';
+import { PlanOperations } from '../../src/pipeline/plan-operations.js';
+import { endpointOf } from '../../src/pipeline/service-endpoint.js';
 import type { Plan } from '../../src/plan/index.js';
 
 const START = 1_700_000_000_000;

@@ -247,6 +247,27 @@ instances: []
     await expect(run('plan', 'create', '--input', file)).rejects.toMatchObject({ code: 'TG_CLI_PLAN_INPUT' });
   });
 
+  test('several files are replayed to one line each', async () => {
+    const files = ['calm', 'wild'].map((name, k) => {
+      const file = join(directory, `${name}.csv`);
+      const rows = Array.from(
+        { length: 5 * 24 },
+        (_, t) => `${t * 3600},${1 + Math.sin(t / 4) + k * (t % 7)}`,
+      );
+      writeFileSync(file, `time,bps\n${rows.join('\n')}\n`);
+      return file;
+    });
+    const text = await run('plan', 'simulate', ...files);
+    expect(text).toMatch(/calm .*\n.*wild /);
+    expect(text).toMatch(/fewer violation minutes: \d of 2 traces/);
+    const json = JSON.parse(await run('plan', 'simulate', ...files, '-o', 'json')) as {
+      file: string;
+      policies: { policy: string }[];
+    }[];
+    expect(json.map((row) => row.file)).toEqual(files);
+    expect(json[1]!.policies.map((p) => p.policy)).toContain('tidegate');
+  });
+
   test('the store is replayed like a file, and refuses what is too short', async () => {
     await expect(run('plan', 'simulate', '--from-store', '--since', '2d')).rejects.toMatchObject({
       code: 'TG_PLAN_SERIES_SHORT',

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { HeldMachines } from '../../src/plan/simulate/hold.js';
+import { HeldMachines } from '../../src/plan/hold.js';
 import { type HoldProblem, oracleMachines } from '../../src/plan/simulate/oracle.js';
 
 const problem = (need: number[], holdSteps: number, startUsd: number): HoldProblem => ({
@@ -85,8 +85,8 @@ describe('the oracle', () => {
     await fc.assert(
       fc.asyncProperty(needs(50, 6), fc.integer({ min: 1, max: 12 }), async (need, hold) => {
         const p = problem(need, hold, 0.01);
-        const held = new HeldMachines(need.length, hold);
-        const rule = need.map((n) => held.next(n));
+        const held = new HeldMachines(hold);
+        const rule = need.map((n, t) => held.next(n, t));
         expect(isFeasible(p, rule)).toBe(true);
         expect(costOf(p, await oracleMachines(p))).toBeLessThanOrEqual(costOf(p, rule) + 1e-9);
       }),

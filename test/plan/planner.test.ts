@@ -6,6 +6,7 @@ import {
   MAXIMUM_CLASSES,
   type PlanInput,
   Planner,
+  runningSince,
   type WorkloadDemand,
 } from '../../src/plan/index.js';
 
@@ -96,6 +97,23 @@ describe('a plan', () => {
     const plan = await planner.plan(input([rising]));
     expect(plan.instances.map((i) => i.count)).toEqual([0, 0, 1, 3]);
     expect(plan.doNothingUsd - plan.costUsd).toBeGreaterThan(0);
+  });
+
+  test('keeps an instance for its hold, the oldest stop first, and knows after a restart since when each runs', async () => {
+    const falling = workload(1, 60, { cpuCores: [13, 9, 9, 9], memoryBytes: [1e9, 1e9, 1e9, 1e9] });
+    const { hosts } = input([]);
+    const minutes = (n: number) => n * 60_000;
+    // Two are needed at first and none later. One has run for 4 minutes, the other starts now; both stay for 10.
+    const instance = { ...hosts.instance, holdMs: minutes(10), runningSinceMs: [-minutes(4)] };
+    const given = input([falling], { hosts: { ...hosts, instance } });
+    const plan = await planner.plan(given);
+    expect(plan.instances.map((i) => i.count)).toEqual([2, 2, 0, 0]);
+    const stored = JSON.parse(JSON.stringify(plan)) as typeof plan;
+    expect(runningSince(stored, minutes(10), minutes(1))).toEqual([-minutes(4), 0]);
+    expect(runningSince(stored, minutes(10), minutes(11))).toEqual([]);
+    const short = { ...instance, holdMs: minutes(5) };
+    const early = await planner.plan(input([falling], { hosts: { ...hosts, instance: short } }));
+    expect(early.instances.map((i) => i.count)).toEqual([2, 0, 0, 0]);
   });
 
   test('keeps a pinned workload on its link and leaves a link that is down', async () => {

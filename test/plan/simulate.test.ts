@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { assumptionsSchema, readSeries, type Series, simulate } from '../../src/plan/index.js';
 import { predictivePolicy } from '../../src/plan/simulate/predictive.js';
 import { parseSeries, parseTimestampMs } from '../../src/plan/simulate/series.js';
-import { worldOf } from '../../src/plan/simulate/world.js';
+import { outcomeOf, worldOf } from '../../src/plan/simulate/world.js';
 
 const DAY = 288;
 
@@ -85,11 +85,13 @@ describe('a simulation', () => {
     }
   });
 
-  it('takes more risk when a violation is cheap and less when it is dear', async () => {
+  it('takes more risk when a violation is cheap and less when it is dear', () => {
     const series = syntheticSeries(30);
-    const run = async (violationUsdPerMinute: number) =>
-      at(await simulate(series, assumptionsSchema.parse({ violationUsdPerMinute })), 'tidegate');
-    const [cheap, dear] = [await run(0.0001), await run(100)];
+    const run = (violationUsdPerMinute: number) => {
+      const world = worldOf(series, assumptionsSchema.parse({ violationUsdPerMinute }));
+      return outcomeOf(world, predictivePolicy(world).machines, world.testStart, world.demandBps.length);
+    };
+    const [cheap, dear] = [run(0.0001), run(100)];
     expect(cheap.computeCostUsd).toBeLessThanOrEqual(dear.computeCostUsd);
     expect(cheap.violationMinutes).toBeGreaterThanOrEqual(dear.violationMinutes);
   });

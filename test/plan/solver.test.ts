@@ -161,6 +161,39 @@ describe('a plan under constraints', () => {
     expect(plan.costUsd).toBeCloseTo(plan.doNothingUsd, 12);
   });
 
+  test('is stopped by work, not by time, so that it is the same on a busy machine; and says so', async () => {
+    // Sums of odd sizes that fill nothing exactly: a search that takes many nodes.
+    const sizes = Array.from({ length: 26 }, (_, i) => [
+      7.3 + ((i * 37) % 23) * 0.61,
+      5.1 + ((i * 29) % 19) * 0.83,
+    ]);
+    const hard = input(sizes.map((mbit, i) => workload(i + 1, mbit, { splittable: false })));
+    const limited = new Planner({ logger: pino({ level: 'silent' }), searchNodes: 1, searchSeconds: 60 });
+    await limited.start();
+    try {
+      const [once, again] = [await limited.plan(hard), await limited.plan(hard)];
+      expect(once.solver.status).toBe('Work limit; best feasible');
+      expect(again.id).toBe(once.id);
+      expect(violations(hard, once)).toEqual([]);
+    } finally {
+      await limited.stop();
+    }
+  });
+
+  test('says that time ran out, and keeps every constraint that a plan without whole decisions can', async () => {
+    const hurried = new Planner({ logger: pino({ level: 'silent' }), searchSeconds: 0 });
+    await hurried.start();
+    try {
+      const plan = await hurried.plan(
+        input([workload(1, [70], { splittable: false }), workload(2, [60], { splittable: false })]),
+      );
+      expect(plan.solver.status).toContain('Time limit hit, another run may find another plan');
+      expect(plan.expectedViolationMinutes).toBe(0);
+    } finally {
+      await hurried.stop();
+    }
+  });
+
   test('moves few: who is on a link already stays while it has room', async () => {
     const at = (linkId: string) => ({ currentShares: { [linkId]: 1 } });
     const many = Array.from({ length: 30 }, (_, i) => workload(i + 1, [5], at(i % 3 === 0 ? 'own' : 'out')));

@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { monthOf } from '../../pipeline/month-usage.js';
 import type { ApiApp } from '../app.js';
-import { monthOf, readMoney, readMonth } from '../cost-query.js';
+import { readMoney, readMonth } from '../cost-query.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { Evidence } from '../evidence.js';
 import { sqlBehind, timeRange } from '../schemas.js';
@@ -13,6 +14,7 @@ const day = z.object({
   perfectUsd: z.number().describe('the same demand with perfect foresight'),
   regretUsd: z.number(),
   savedUsd: z.number(),
+  instancesUsd: z.number().describe('instances’ part of the actual cost'),
   violationMinutes: z.number(),
   doNothingViolationMinutes: z.number(),
   gb: z.number(),

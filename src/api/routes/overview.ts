@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { monthOf } from '../../pipeline/month-usage.js';
 import type { ApiApp } from '../app.js';
-import { monthOf, readMoney } from '../cost-query.js';
+import { readMoney } from '../cost-query.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { Evidence } from '../evidence.js';
 import { readLinks } from '../link-query.js';

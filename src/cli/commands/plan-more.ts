@@ -5,6 +5,7 @@ import { defineErrors, messageOf } from '../../base/errors.js';
 import { formatRate } from '../../base/units.js';
 import { diffPlans, type Plan, type PlanInput, Planner } from '../../plan/index.js';
 import type { CliContext, OutputFormat } from '../context.js';
+import { askDaemon, requireDaemon } from '../daemon.js';
 import { outputOption } from '../options.js';
 import { printRows, toJson } from '../output.js';
 import { withStore } from './query.js';
@@ -15,6 +16,10 @@ const fail = defineErrors({
     hint: 'see docs/planning.md',
     exitCode: 2,
   },
+  TG_CLI_PLAN_NOT_MADE: {
+    message: 'the gateway made no plan now; its newest is of {created}',
+    hint: 'it may have seen no traffic yet, else its log says why: see `tidegate plan show`',
+  },
   TG_CLI_PLAN_PAIR: {
     message: 'there are no two plans to compare{which}',
     hint: 'see `tidegate plan history`',
@@ -24,29 +29,35 @@ const fail = defineErrors({
 const signed = (value: number, digits: number, before = ''): string =>
   `${value < 0 ? '-' : '+'}${before}${Math.abs(value).toFixed(digits)}`;
 
-async function create(
-  context: CliContext,
-  options: { input: string; output: OutputFormat },
-  render: (plan: Plan) => string,
-): Promise<void> {
+/** A plan of the running gateway, made now, whatever the clock says. @throws TG_CLI_PLAN_NOT_MADE */
+async function createNow(options: { gateway?: string }): Promise<Plan> {
+  const daemon = await requireDaemon(options);
+  const askedMs = Date.now();
+  const { plan } = await askDaemon<{ plan: Plan }>(daemon, '/api/plans', {});
+  if (plan.createdMs < askedMs) {
+    throw fail('TG_CLI_PLAN_NOT_MADE', { created: new Date(plan.createdMs).toISOString() });
+  }
+  return plan;
+}
+
+/** A plan from inputs in a file; no gateway is needed. @throws TG_CLI_PLAN_INPUT, and what the planner says */
+async function createFrom(file: string): Promise<Plan> {
   let input: PlanInput;
   try {
-    input = JSON.parse(readFileSync(options.input, 'utf8')) as PlanInput;
+    input = JSON.parse(readFileSync(file, 'utf8')) as PlanInput;
   } catch (error) {
-    throw fail('TG_CLI_PLAN_INPUT', { file: options.input, reason: messageOf(error) }, error);
+    throw fail('TG_CLI_PLAN_INPUT', { file, reason: messageOf(error) }, error);
   }
   const missing = (['periods', 'workloads', 'links', 'hosts', 'goals'] as const).filter(
     (key) => typeof input[key] !== 'object',
   );
   if (missing.length > 0) {
-    throw fail('TG_CLI_PLAN_INPUT', { file: options.input, reason: `it has no ${missing.join(', ')}` });
+    throw fail('TG_CLI_PLAN_INPUT', { file, reason: `it has no ${missing.join(', ')}` });
   }
   const planner = new Planner({ logger: pino({ level: 'silent' }) });
   await planner.start();
   try {
-    const plan = await planner.plan(input);
-    if (options.output === 'csv') printAllocations(context, plan);
-    else context.stdout.write(options.output === 'json' ? `${toJson(plan)}\n` : render(plan));
+    return await planner.plan(input);
   } finally {
     await planner.stop();
   }
@@ -102,14 +113,21 @@ export function printAllocations(context: CliContext, plan: Plan): void {
   ]);
 }
 
-/** `tidegate plan create --input FILE` and `tidegate plan diff [BEFORE AFTER]`. */
+/** `tidegate plan create [--input FILE]` and `tidegate plan diff [BEFORE AFTER]`. */
 export function registerMore(plan: Command, context: CliContext, render: (plan: Plan) => string): void {
   plan
     .command('create')
-    .description('make a plan from inputs in a file; a running gateway makes its own every cycle')
-    .requiredOption('--input <file>', 'demand, links, hosts and goals as JSON')
+    .description(
+      'make a plan now: the running gateway from its forecasts, or from inputs in a file without one',
+    )
+    .option('--input <file>', 'demand, links, hosts and goals as JSON instead of a running gateway')
+    .option('--gateway <name>', 'which gateway, when several run here')
     .addOption(outputOption(['table', 'json', 'csv']))
-    .action((options: { input: string; output: OutputFormat }) => create(context, options, render));
+    .action(async (options: { input?: string; gateway?: string; output: OutputFormat }) => {
+      const made = options.input === undefined ? await createNow(options) : await createFrom(options.input);
+      if (options.output === 'csv') printAllocations(context, made);
+      else context.stdout.write(options.output === 'json' ? `${toJson(made)}\n` : render(made));
+    });
   plan
     .command('diff')
     .description('what a plan does otherwise than another; the newest two when none is named')

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { Argument, type Command, Option } from 'commander';
 import { parse } from 'yaml';
 import { defineErrors, messageOf } from '../../base/errors.js';
@@ -146,12 +147,82 @@ function renderSimulation(simulation: Simulation): string {
   return `${[table, ...alternatives, ...simulation.notes.map((note) => `note: ${note}`), `assumptions: ${assumptions.join(', ')}`].join('\n')}\n`;
 }
 
-/** `tidegate plan simulate FILE.csv`: what each policy would have cost on a real demand. */
+interface TraceResult {
+  readonly file: string;
+  readonly simulation: Simulation;
+}
+
+const policyOf = (row: TraceResult, policy: string): PolicyResult =>
+  row.simulation.policies.find((result) => result.policy === policy)!;
+const isCheaper = (row: TraceResult): boolean =>
+  policyOf(row, 'tidegate').totalCostUsd < policyOf(row, 'reactive-50/35').totalCostUsd;
+const isSafer = (row: TraceResult): boolean =>
+  policyOf(row, 'tidegate').violationMinutes < policyOf(row, 'reactive-50/35').violationMinutes;
+
+const traceColumn = (
+  title: string,
+  policy: string,
+  pick: (result: PolicyResult) => number,
+  digits: number,
+) => ({
+  title,
+  value: (row: TraceResult) => pick(policyOf(row, policy)),
+  show: (row: TraceResult) => pick(policyOf(row, policy)).toFixed(digits),
+  align: 'right' as const,
+});
+
+/** One line a trace: Tidegate beside the reactive rule, of the oracle. */
+const TRACE_COLUMNS: readonly TableColumn<TraceResult>[] = [
+  { title: 'trace', value: (row) => basename(row.file).replace(/\.csv$/, '') },
+  traceColumn('mean need', 'oracle', (p) => p.meanMachines, 2),
+  traceColumn('total', 'tidegate', (p) => p.ratioToOracle, 4),
+  traceColumn('compute', 'tidegate', (p) => p.computeRatioToOracle, 3),
+  traceColumn('violation %', 'tidegate', (p) => p.violationPercent, 3),
+  traceColumn('reactive total', 'reactive-50/35', (p) => p.ratioToOracle, 4),
+  traceColumn('reactive violation %', 'reactive-50/35', (p) => p.violationPercent, 3),
+  { title: 'cheaper', value: (row) => (isCheaper(row) ? 'yes' : 'no') },
+  { title: 'fewer violations', value: (row) => (isSafer(row) ? 'yes' : 'no') },
+  {
+    title: 'p95 bill',
+    value: (row) => row.simulation.burstable?.ratioToOracle,
+    show: (row) => row.simulation.burstable?.ratioToOracle.toFixed(3) ?? '',
+    align: 'right',
+  },
+];
+
+/** What all traces together say. */
+function summaryOf(rows: readonly TraceResult[]): string {
+  const both = rows.filter((row) => isCheaper(row) && isSafer(row)).length;
+  const bills = rows.flatMap((row) => row.simulation.burstable?.ratioToOracle ?? []);
+  const mean = bills.reduce((sum, ratio) => sum + ratio, 0) / Math.max(1, bills.length);
+  return [
+    `cheaper than reactive-50/35 with fewer violation minutes: ${both} of ${rows.length} traces\n`,
+    bills.length === 0
+      ? ''
+      : `p95 bill of two burstable links, mean of ${bills.length}: ${mean.toFixed(3)} of the oracle\n`,
+  ].join('');
+}
+
+function printTraces(context: CliContext, rows: readonly TraceResult[], output: OutputFormat): void {
+  if (output === 'json') {
+    context.stdout.write(`${toJson(rows.map(({ file, simulation }) => ({ file, ...simulation })))}\n`);
+    return;
+  }
+  printRows(context, output, rows, TRACE_COLUMNS);
+  if (output === 'table') context.stdout.write(summaryOf(rows));
+}
+
+function printOne(context: CliContext, simulation: Simulation, output: OutputFormat): void {
+  if (output === 'csv') printRows(context, 'csv', simulation.policies, POLICY_COLUMNS);
+  else context.stdout.write(output === 'json' ? `${toJson(simulation)}\n` : renderSimulation(simulation));
+}
+
+/** `tidegate plan simulate FILE.csv…`: what each policy would have cost on real demands. */
 export function registerSimulate(plan: Command, context: CliContext): void {
   plan
     .command('simulate')
     .description('replay a real demand through every policy and an oracle with perfect foresight')
-    .addArgument(new Argument('[file]', 'CSV with a header line'))
+    .addArgument(new Argument('[files...]', 'CSV with a header line; several give a line each'))
     .option('--from-store', "replay the running gateway's own history")
     .option('--since <duration>', 'how much of the history', '30d')
     .option('--config <file>', 'assumptions in YAML; absent = the published comparison')
@@ -159,32 +230,34 @@ export function registerSimulate(plan: Command, context: CliContext): void {
     .option('--value-column <name>', 'column of the demand; absent = the first number')
     .addOption(new Option('--gateway <name>', 'which gateway, when several run here'))
     .addOption(outputOption(['table', 'json', 'csv']))
-    .action(async (file: string | undefined, options: SimulateOptions) => {
-      if ((file === undefined) === (options.fromStore !== true)) {
+    .action(async (files: readonly string[], options: SimulateOptions) => {
+      const isStored = options.fromStore === true;
+      if ((files.length === 0) !== isStored) {
         throw fail('TG_CLI_SIMULATE_SOURCE', {
-          problem: file === undefined ? 'none was named' : 'both a file and --from-store were named',
+          problem: isStored ? 'both a file and --from-store were named' : 'none was named',
         });
       }
-      const series =
-        file === undefined
-          ? await storedSeries(options)
-          : readSeries(file, {
-              timestampColumn: options.timestampColumn,
-              valueColumn: options.valueColumn,
-            });
       // A file's unit is unknown and scaled to the comparison's; the store's rates are real.
-      const fallback: AssumptionSettings = file === undefined ? { scaleP99Bps: 0 } : {};
+      const fallback: AssumptionSettings = isStored ? { scaleP99Bps: 0 } : {};
       const assumptions = readAssumptions(options.config, fallback);
+      const { timestampColumn, valueColumn } = options;
+      const demands = isStored
+        ? [{ file: '', series: await storedSeries(options) }]
+        : files.map((file) => ({ file, series: readSeries(file, { timestampColumn, valueColumn }) }));
       const progress = progressOn(context);
-      const simulation = await simulate(series, assumptions, (stage, done, of) =>
-        progress.show(`replaying, ${stage}`, done, of),
-      ).finally(() => progress.end());
-      if (options.output === 'csv') {
-        printRows(context, 'csv', simulation.policies, POLICY_COLUMNS);
-        return;
+      const rows: TraceResult[] = [];
+      try {
+        for (const { file, series } of demands) {
+          const name = demands.length > 1 ? `${basename(file)}, ` : '';
+          const simulation = await simulate(series, assumptions, (stage, done, of) =>
+            progress.show(`replaying, ${name}${stage}`, done, of),
+          );
+          rows.push({ file, simulation });
+        }
+      } finally {
+        progress.end();
       }
-      context.stdout.write(
-        options.output === 'json' ? `${toJson(simulation)}\n` : renderSimulation(simulation),
-      );
+      if (rows.length === 1) printOne(context, rows[0]!.simulation, options.output);
+      else printTraces(context, rows, options.output);
     });
 }

@@ -42,6 +42,16 @@ export function renderPlan(plan: Plan): string {
   return [
     `plan ${plan.id.slice(0, 12)}, made ${clock(plan.createdMs)}, valid until ${clock(plan.expiresMs)} (UTC)`,
     `costs ${usd(plan.costUsd)} (${plan.expectedViolationMinutes.toFixed(1)} violation minutes); doing nothing ${usd(plan.doNothingUsd)} (${plan.doNothingViolationMinutes.toFixed(1)})`,
+    ...(plan.costInterval === undefined
+      ? []
+      : [
+          `cost interval ${usd(plan.costInterval.lowUsd)} to ${usd(plan.costInterval.highUsd)}: demand at its median, and at its sized quantile throughout`,
+        ]),
+    ...(plan.inputs === undefined
+      ? []
+      : [
+          `inputs ${plan.inputs.sha256.slice(0, 12)}: ${plan.inputs.workloads} workloads, ${plan.inputs.links.length} links, forecasts ${plan.inputs.forecastMs === null ? 'of the input' : `of ${clock(plan.inputs.forecastMs)}`}`,
+        ]),
     '',
     renderTable(rows, [
       { title: 'from', value: (row) => clock(row.period.startMs) },

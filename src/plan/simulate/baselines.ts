@@ -1,4 +1,4 @@
-import { HeldMachines } from './hold.js';
+import { HeldMachines } from '../hold.js';
 import { machinesFor, quantileOf, type World } from './world.js';
 
 /** Enough for ever for a quantile of the history of `days` before the test (1 = its peak, absent = all of it). */
@@ -22,7 +22,7 @@ export function reactivePolicy(world: World, high: number, low: number, from = w
   const { demandBps, leadSteps } = world;
   const machines = new Int32Array(demandBps.length);
   const first = Math.max(0, from - world.holdSteps - world.stepsPerDay);
-  const held = new HeldMachines(demandBps.length, world.holdSteps);
+  const held = new HeldMachines(world.holdSteps);
   let n = 0;
   for (let t = first; t < demandBps.length; t += 1) {
     const seen = demandBps[t - leadSteps] ?? demandBps[0]!;
@@ -30,7 +30,7 @@ export function reactivePolicy(world: World, high: number, low: number, from = w
     const full = n * world.machineBps;
     const outside = over > high * full || over < low * full;
     const wanted = outside ? machinesFor(over, high * world.machineBps) : n;
-    n = held.next(Math.max(1, wanted));
+    n = held.next(Math.max(1, wanted), t);
     machines[t] = n;
   }
   return machines;

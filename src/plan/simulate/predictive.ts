@@ -1,6 +1,6 @@
 import { NearFuture } from '../../forecast/nowcast/bands.js';
+import { HeldMachines } from '../hold.js';
 import { reactivePolicy } from './baselines.js';
-import { HeldMachines } from './hold.js';
 import { LOOK_BACKS, lookBackWishes } from './look-back.js';
 import { chooseRule, type RiskRecord, type RuleChoice, StepSums } from './risk.js';
 import type { World } from './world.js';
@@ -55,12 +55,12 @@ export function predictivePolicy(world: World, onStep?: (done: number, of: numbe
   const near = new NearFuture(demandBps, first, { horizon: leadSteps, stepsPerDay });
   const rules = RISK_LEVELS.length + LOOK_BACKS.length;
   const paper = Array.from({ length: rules }, () => ({
-    held: new HeldMachines(steps, holdSteps),
+    held: new HeldMachines(holdSteps),
     sums: new StepSums(world),
     planned: new Int32Array(steps),
   }));
   const reactive = { machines: reactivePolicy(world, 0.5, 0.35, first), sums: new StepSums(world) };
-  const own = { held: new HeldMachines(steps, holdSteps), sums: new StepSums(world) };
+  const own = { held: new HeldMachines(holdSteps), sums: new StepSums(world) };
   const wishes = new Int32Array(rules);
   const machines = new Int32Array(steps);
   const forecastBps = new Float64Array(steps).fill(Number.NaN);
@@ -107,7 +107,7 @@ export function predictivePolicy(world: World, onStep?: (done: number, of: numbe
     };
     wishes.set(RISK_LEVELS.map(wished));
     wishes.set(lookBackWishes(world, t), RISK_LEVELS.length);
-    for (const [i, { planned, held }] of paper.entries()) planned[target] = held.next(wishes[i]!);
+    for (const [i, { planned, held }] of paper.entries()) planned[target] = held.next(wishes[i]!, target);
     const wish = wishes[choice.rule]!;
     const bound = reactive.machines[target]!;
     machines[target] = own.held.next(
@@ -116,6 +116,7 @@ export function predictivePolicy(world: World, onStep?: (done: number, of: numbe
         : choice.bound === 'ceiling'
           ? Math.min(wish, bound)
           : wish,
+      target,
     );
     if (target < testStart) continue;
     if (choice.goalGivenUp) goalGivenUpSteps += 1;

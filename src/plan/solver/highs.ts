@@ -17,6 +17,10 @@ export interface Programme {
 
 export interface SolveOptions {
   readonly timeLimitSeconds?: number;
+  /** Nodes of the search tree; unlike time, the same whatever else the machine does. */
+  readonly nodeLimit?: number;
+  /** Of the simplex method. */
+  readonly iterationLimit?: number;
   readonly relativeGap?: number;
   readonly seed?: number;
   /** Solver of linear programmes; the interior point is faster on large ones. */
@@ -31,6 +35,8 @@ export interface ProgrammeSolution {
   readonly rowDual: Float64Array;
   readonly seconds: number;
   readonly relativeGap: number;
+  /** The limit that ended it before its end. */
+  readonly stoppedBy: 'time' | 'work' | null;
 }
 
 let loading: Promise<Highs> | undefined;
@@ -81,6 +87,8 @@ export async function solveProgramme(
       time_limit: options.timeLimitSeconds ?? UNLIMITED_SECONDS,
       mip_rel_gap: options.relativeGap ?? 1e-4,
       ...(isInteger ? {} : { solver: options.method ?? 'choose' }),
+      ...(options.nodeLimit === undefined ? {} : { mip_max_nodes: options.nodeLimit }),
+      ...(options.iterationLimit === undefined ? {} : { simplex_iteration_limit: options.iterationLimit }),
     });
     model.run();
     const status = model.getModelStatus();
@@ -101,6 +109,12 @@ export async function solveProgramme(
       rowDual: isInteger || !hasPrimal ? NONE : solution.rowDual,
       seconds: (performance.now() - started) / 1000,
       relativeGap: isInteger && hasPrimal ? Number(model.info.get('mip_gap')) : 0,
+      stoppedBy:
+        status === known.timeLimit
+          ? 'time'
+          : status === known.iterationLimit || status === known.solutionLimit
+            ? 'work'
+            : null,
     };
   });
 }

@@ -1,5 +1,6 @@
 import { applications } from './applications.js';
 import { forecastRecords } from './forecast-records.js';
+import { planRecords } from './plan-records.js';
 import { records } from './records.js';
 import type { SchemaStatement } from './statement.js';
 import { flowsAndUsage } from './usage.js';
@@ -21,4 +22,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 3, name: 'views for people', statements: views },
   { version: 4, name: 'what choice and bands of forecasts rest on', statements: forecastRecords },
   { version: 5, name: 'names and header fields of applications', statements: applications },
+  { version: 6, name: 'what plans rent', statements: planRecords },
 ];
