@@ -27,7 +27,8 @@ export function perfectDays(
   const sorted = Float64Array.from(demands).sort();
   const bpsOf = (octets: number): number => (octets * 8000) / stepMs;
   const ranks = ranksOf(demands);
-  const run = (foresight: Foresight): ScheduleDays => split(links, steps, stepMs, foresight, ranks);
+  const run = (foresight: Foresight, byDay = false): ScheduleDays =>
+    split(links, steps, stepMs, foresight, ranks, byDay);
   let best: Foresight = {
     roomBps: links.map((link) => link.capacityBps),
     circuits: links.map(() => undefined),
@@ -56,7 +57,7 @@ export function perfectDays(
       days = result;
     }
   }
-  return days;
+  return run(best, true);
 }
 
 /** Place of each step when the highest demand comes first. */
@@ -76,6 +77,7 @@ function split(
   stepMs: number,
   { roomBps, circuits }: Foresight,
   ranks: Int32Array,
+  byDay: boolean,
 ): ScheduleDays {
   const octetsOf = (bps: number): number => (bps * stepMs) / 8000;
   const free = links.map(({ tariff }) =>
@@ -104,5 +106,5 @@ function split(
       in: out > 0 ? (inbound * octets) / out : inbound / links.length,
     }));
   };
-  return runDays(links, steps, stepMs, volumesOf, circuits);
+  return runDays(links, steps, stepMs, volumesOf, { circuits, byDay });
 }
