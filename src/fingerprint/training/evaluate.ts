@@ -51,6 +51,8 @@ export interface EvaluationOptions {
 }
 
 const FLOW_STEPS = 200;
+/** Without labels there is more to see: all flows, not only the labelled ones. */
+const WEAK_STEPS = 300;
 const CAPTURE_STEPS = 300;
 /** A class must be in this many captures to be split by capture. */
 const LEAST_CAPTURES = 3;
@@ -195,7 +197,9 @@ const recogniserOptions = (
 ): RecogniserOptions => ({
   variant,
   seed,
-  steps: options.steps ?? (unit === 'flow' ? FLOW_STEPS : CAPTURE_STEPS),
+  steps:
+    options.steps ??
+    (unit === 'capture' ? CAPTURE_STEPS : options.supervision === 'weak' ? WEAK_STEPS : FLOW_STEPS),
   trainedOn,
   supervision: options.supervision,
 });

@@ -34,8 +34,13 @@ export interface FlowTrainingSet {
 
 const FLOW_BATCH = 256;
 const WEAK_BATCH = 128;
-/** Without labels, near pairs are to count more: 0.05 is better than 0.1 by .005 macro-F1 (docs/fingerprints.md). */
+/**
+ * Without labels: near pairs count more, four pairs in ten are one flow under two dropouts, and the rate is higher. Each is
+ * measured in docs/fingerprints.md.
+ */
 const WEAK_TEMPERATURE = 0.05;
+const WEAK_SELF_SHARE = 0.4;
+const WEAK_RATE = 4e-3;
 const FLOW_DROPOUT = 0.3;
 const POOLED_BATCH = 96;
 const POOLED_DROPOUT = 0.2;
@@ -79,6 +84,7 @@ export async function fitFlowEncoder(
     labelled,
     weak: labelled > 0 ? WEAK_BATCH : FLOW_BATCH,
     ...(set.weakKeys ? { weakKeys: set.weakKeys } : {}),
+    selfShare: labelled > 0 ? 0 : WEAK_SELF_SHARE,
     inputDropout: FLOW_DROPOUT,
     portColumns: columnsOf(schema, 'port'),
     byteColumns: columnsOf(schema, 'bytes'),
@@ -101,7 +107,7 @@ export async function fitFlowEncoder(
     steps: options.steps,
     seed: options.seed,
     isSparseInput: (column) => sparse[column] === 1,
-    ...(labelled > 0 ? {} : { loss: { ...DEFAULT_LOSS, temperature: WEAK_TEMPERATURE } }),
+    ...(labelled > 0 ? {} : { rate: WEAK_RATE, loss: { ...DEFAULT_LOSS, temperature: WEAK_TEMPERATURE } }),
     ...(onProgress
       ? {
           onProgress: (progress: TrainingProgress) =>

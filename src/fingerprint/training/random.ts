@@ -41,14 +41,30 @@ export class Random {
   /** Fills `mask` with 0 by chance `dropped` (in steps of 1/256, four draws from 32 bits), else with what keeps the sum. */
   dropout(mask: Float32Array, dropped: number): void {
     const limit = Math.round(dropped * 256);
-    const keep = 256 / (256 - limit);
-    for (let i = 0; i < mask.length; i += 4) {
-      let bits = this.bits();
-      const end = Math.min(mask.length, i + 4);
-      for (let k = i; k < end; k += 1) {
-        mask[k] = (bits & 255) < limit ? 0 : keep;
-        bits >>>= 8;
-      }
+    // A look-up: a branch that nothing can predict costs three times as much, and there are millions a training.
+    const valueOf = new Float32Array(256).fill(256 / (256 - limit), limit);
+    let [x, y, z, w] = [this.#x, this.#y, this.#z, this.#w];
+    const whole = mask.length & ~3;
+    for (let i = 0; i < whole; i += 4) {
+      const t = x ^ (x << 11);
+      x = y;
+      y = z;
+      z = w;
+      w ^= (w >>> 19) ^ t ^ (t >>> 8);
+      mask[i] = valueOf[w & 255]!;
+      mask[i + 1] = valueOf[(w >>> 8) & 255]!;
+      mask[i + 2] = valueOf[(w >>> 16) & 255]!;
+      mask[i + 3] = valueOf[w >>> 24]!;
+    }
+    this.#x = x;
+    this.#y = y;
+    this.#z = z;
+    this.#w = w >>> 0;
+    if (whole === mask.length) return;
+    let bits = this.bits();
+    for (let i = whole; i < mask.length; i += 1) {
+      mask[i] = valueOf[bits & 255]!;
+      bits >>>= 8;
     }
   }
 

@@ -36,6 +36,8 @@ export interface SamplerOptions {
   readonly weak: number;
   readonly weakKeys?: WeakKeys;
   readonly weakWeight?: number;
+  /** Share of the weak pairs that are one row twice, each under its own dropout: what keeps more than ports. Default 0. */
+  readonly selfShare?: number;
   readonly inputDropout: number;
   /** Columns of the port block [from, to), empty = none: dropped as a whole, or left alone. */
   readonly portColumns: readonly [number, number];
@@ -44,15 +46,13 @@ export interface SamplerOptions {
   readonly dropPort?: number;
   readonly onlyPort?: number;
   readonly dropBytes?: number;
-  /** Sets of columns of which each is dropped as a whole with the chance `dropGroup`: none may be relied upon. */
-  readonly columnGroups?: readonly (readonly number[])[];
-  readonly dropGroup?: number;
 }
 
 /** Added to a logit, it takes the pair out of the softmax. */
 const BARRED = -1e4;
 const SAME_ENDPOINT = 1;
 const SAME_PORT = 0.7;
+const SAME_ROW = 1;
 const ENDPOINT_SHARE = 0.3;
 
 const groupsOf = (keys: Int32Array): number[][] => {
@@ -77,6 +77,8 @@ export class MixedSampler implements BatchSampler {
   readonly #byClass: readonly number[][];
   readonly #endpointGroups: readonly number[][];
   readonly #portGroups: readonly number[][];
+  /** Rows with an endpoint. */
+  readonly #keyedRows: readonly number[];
   readonly #drawn: DrawnBatch;
 
   constructor(options: SamplerOptions) {
@@ -86,6 +88,7 @@ export class MixedSampler implements BatchSampler {
       keys ? groupsOf(keys).filter((rows) => rows.length > 1) : [];
     this.#endpointGroups = several(options.weakKeys?.endpoint);
     this.#portGroups = several(options.weakKeys?.port);
+    this.#keyedRows = this.#endpointGroups.length > 0 ? groupsOf(options.weakKeys!.endpoint).flat() : [];
     const hasWeak = this.#endpointGroups.length + this.#portGroups.length > 0;
     this.batch = options.labelled + (hasWeak ? options.weak : 0);
     this.classes = options.labelled > 0 ? options.classes : 0;
@@ -100,11 +103,17 @@ export class MixedSampler implements BatchSampler {
   }
 
   draw(random: Random): DrawnBatch {
-    const { features, labels, labelled } = this.#options;
+    const { features, labels, labelled, selfShare = 0 } = this.#options;
     const drawn = this.#drawn;
     const rows: number[] = [];
     for (let i = 0; i < labelled; i += 1) rows.push(pick(pick(this.#byClass, random), random));
     while (rows.length < this.batch) {
+      if (this.#keyedRows.length > 0 && selfShare > 0 && random.uniform() < selfShare) {
+        const row = pick(this.#keyedRows, random);
+        rows.push(row);
+        if (rows.length < this.batch) rows.push(row);
+        continue;
+      }
       const fromEndpoints =
         this.#portGroups.length === 0 ||
         (this.#endpointGroups.length > 0 && random.uniform() < ENDPOINT_SHARE);
@@ -126,7 +135,7 @@ export class MixedSampler implements BatchSampler {
 
   #mask(i: number, random: Random): void {
     const { features, inputDropout, portColumns, byteColumns } = this.#options;
-    const { dropPort = 0, onlyPort = 0, dropBytes = 0, dropGroup = 0 } = this.#options;
+    const { dropPort = 0, onlyPort = 0, dropBytes = 0 } = this.#options;
     const { columns } = features;
     const mask = this.#drawn.inputMask.subarray(i * columns, (i + 1) * columns);
     random.dropout(mask, inputDropout);
@@ -139,13 +148,11 @@ export class MixedSampler implements BatchSampler {
         mask.fill(0, to);
       }
     }
-    for (const group of this.#options.columnGroups ?? [])
-      if (random.uniform() < dropGroup) for (const column of group) mask[column] = 0;
     if (byteColumns && random.uniform() < dropBytes) mask.fill(0, byteColumns[0], byteColumns[1]);
   }
 
   #pairs(rows: readonly number[]): void {
-    const { labels, labelled, weakKeys, weakWeight = 0.5 } = this.#options;
+    const { labels, labelled, weakKeys, weakWeight = 0.5, selfShare = 0 } = this.#options;
     const { pairs, barred } = this.#drawn;
     const n = this.batch;
     pairs.fill(0);
@@ -160,9 +167,10 @@ export class MixedSampler implements BatchSampler {
       const [from, to] = isLabelled ? [0, labelled] : [labelled, n];
       let sum = 0;
       for (let b = from; b < to; b += 1) {
-        if (a === b || (!isLabelled && rows[a] === rows[b])) continue;
+        if (a === b || (!isLabelled && rows[a] === rows[b] && selfShare === 0)) continue;
         let weight = 0;
         if (isLabelled) weight = label[a] === label[b] ? 1 : 0;
+        else if (rows[a] === rows[b]) weight = SAME_ROW;
         else {
           if (endpoint[a]! >= 0 && endpoint[a] === endpoint[b]) weight = SAME_ENDPOINT;
           if (port[a]! >= 0 && port[a] === port[b]) weight += SAME_PORT;
