@@ -25,7 +25,7 @@ import { type ConfigChanges, configChanges, withReloaded } from './config/reload
 import { removeRuntimeFile, runDirectory, writeRuntimeFile } from './config/runtime-file.js';
 import type { GatewayConfig } from './config/schema.js';
 import { examine } from './doctor/index.js';
-import { type ModelInfo, WorkloadRegistry } from './fingerprint/index.js';
+import { type ModelInfo, PodLabels, WorkloadRegistry } from './fingerprint/index.js';
 import { ForecastPool } from './forecast/index.js';
 import { IpfixExporter } from './ipfix/index.js';
 import { PlanningCycle } from './pipeline/cycle.js';
@@ -162,6 +162,7 @@ export class Gateway implements Component {
         logger,
       });
       this.#memory.restore();
+      await this.#readPods(registry);
       // The ingest needs the interfaces' numbers, which are known once the source is attached; batches that come
       // before are impossible because nothing has been handed over yet.
       await this.#up(this.#source);
@@ -183,6 +184,19 @@ export class Gateway implements Component {
     this.#sampler = setInterval(() => this.#sampleRate(), RATE_EVERY_MS);
     this.#announce();
     logger.info({ gateway: config.gateway, mode: this.#options.mode }, 'gateway running');
+  }
+
+  /** Pods have addresses and labels: rules name by them. */
+  async #readPods(registry: WorkloadRegistry): Promise<void> {
+    const { config, logger } = this.#options;
+    const { kubernetes, hostLabels } = config.fingerprint;
+    if (kubernetes === undefined) return;
+    const pods = new PodLabels({
+      config: kubernetes,
+      onChange: (labels) => registry.changeHostLabels({ ...hostLabels, ...labels }),
+      logger: childLogger(logger, 'pods'),
+    });
+    await this.#up(pods);
   }
 
   /** A lab goes on making and removing network namespaces, so it keeps what it has. */

@@ -29,6 +29,18 @@ export const fingerprintConfig = z.strictObject({
       z.record(z.string().min(1), z.string().min(1)),
     )
     .default({}),
+  /** Labels of pods by their addresses, read from a cluster: they come before `hostLabels`. Absent = no cluster is asked. */
+  kubernetes: z
+    .strictObject({
+      /** Default: $KUBECONFIG, ~/.kube/config, or the service account of the pod. */
+      kubeconfig: z.string().min(1).optional(),
+      context: z.string().min(1).optional(),
+      /** Only pods with these labels, as Kubernetes writes it: `app in (web, api)`. */
+      labelSelector: z.string().min(1).optional(),
+      /** How often pods are read. In ms after parsing. */
+      every: durationSetting.prefault('30s'),
+    })
+    .optional(),
   /** Names by rule: the first that matches gives the endpoint's workload. */
   rules: z
     .array(

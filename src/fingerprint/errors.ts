@@ -42,6 +42,10 @@ export const fail = defineErrors({
     message: 'the saved workload registry cannot be restored: {reason}',
     hint: 'the registry starts empty and learns again; known ids are kept by the store',
   },
+  TG_FINGERPRINT_KUBERNETES: {
+    message: 'labels of pods cannot be read from Kubernetes: {reason}',
+    hint: 'check `fingerprint.kubernetes` in the configuration, and that @kubernetes/client-node is installed',
+  },
   TG_FINGERPRINT_DIVERGED: {
     message: 'training diverged at step {step}: the loss is not a number',
     hint: 'lower the learning rate, or look for absurd counters in the captures',

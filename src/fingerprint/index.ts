@@ -9,6 +9,7 @@ export {
 } from './features/schema.js';
 export type { ModelInfo } from './model-info.js';
 export { groupByEndpoint } from './workloads/endpoint.js';
+export { PodLabels } from './workloads/pod-labels.js';
 export { type RegistryOptions, WorkloadRegistry } from './workloads/registry.js';
 export type { RegistrySnapshot } from './workloads/snapshot.js';
 export type {

@@ -27,9 +27,10 @@ const card = z.object({
   rateBps: z.number().describe('both directions, the last seconds'),
   confidence: z.number().nullable().describe('mean similarity of its flows to it, −1..1; null without flows'),
   reconstructionError: z.number().describe('how strange its flows are to the model'),
-  sizeDrift: z
-    .number()
-    .describe('population stability index against its own past; above 0.25 it has changed'),
+  sizeDrift: z.number().describe('population stability index of its packet sizes against its own past'),
+  hasChanged: z
+    .boolean()
+    .describe('it behaves differently than before, which was reported, and has not settled'),
   recent: z.object({
     flows: z.number(),
     octetsOut: z.number(),
@@ -265,6 +266,7 @@ function cardOf(
     confidence: own?.confidence ?? null,
     reconstructionError: w.reconstructionError,
     sizeDrift: w.sizeDrift,
+    hasChanged: w.hasChanged,
     recent: {
       flows: own?.flows ?? 0,
       octetsOut: own?.octetsOut ?? 0,

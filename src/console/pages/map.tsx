@@ -167,7 +167,7 @@ function draw(canvas: HTMLCanvasElement, data: FingerprintMap, extent: Box, brus
   for (const w of placed) {
     const [x, y] = w.at;
     g.strokeStyle = colourOfKey(w.workloadId);
-    g.setLineDash(w.sizeDrift > 0.25 ? [3, 3] : []);
+    g.setLineDash(w.hasChanged ? [3, 3] : []);
     g.beginPath();
     g.arc(x * width, y * height, w.isNew ? 11 : 7, 0, 2 * Math.PI);
     g.stroke();

@@ -9,9 +9,6 @@ import { Histogram } from '../ui/spark.js';
 import { useChange } from '../use-change.js';
 import { useData } from '../use-data.js';
 
-/** Above it packet sizes have changed (population stability index). */
-const DRIFTED = 0.25;
-
 /** Services recognised by their traffic: cards, or one of them with its endpoints and names. */
 export function WorkloadsPage() {
   return /^\d+$/.test(rest.value) ? <Detail workloadId={Number(rest.value)} /> : <Cards />;
@@ -53,7 +50,7 @@ function Behaviour({ workload: w, axes }: { readonly workload: WorkloadCard; rea
       </p>
       <p class="row start">
         {w.isNew && <span class="badge good">new</span>}
-        {w.sizeDrift > DRIFTED && <span class="badge warn">behaves differently</span>}
+        {w.hasChanged && <span class="badge warn">behaves differently</span>}
         <span class="badge muted">named by {w.namedBy}</span>
         <span class="muted" title="mean similarity of its flows to it">
           confidence {w.confidence === null ? '–' : w.confidence.toFixed(2)} · drift {w.sizeDrift.toFixed(2)}

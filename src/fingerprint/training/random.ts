@@ -42,7 +42,7 @@ export class Random {
   dropout(mask: Float32Array, dropped: number): void {
     const limit = Math.round(dropped * 256);
     // A look-up: a branch that nothing can predict costs three times as much, and there are millions a training.
-    const valueOf = new Float32Array(256).fill(256 / (256 - limit), limit);
+    const kept = new Float32Array(256).fill(256 / (256 - limit), limit);
     let [x, y, z, w] = [this.#x, this.#y, this.#z, this.#w];
     const whole = mask.length & ~3;
     for (let i = 0; i < whole; i += 4) {
@@ -51,10 +51,10 @@ export class Random {
       y = z;
       z = w;
       w ^= (w >>> 19) ^ t ^ (t >>> 8);
-      mask[i] = valueOf[w & 255]!;
-      mask[i + 1] = valueOf[(w >>> 8) & 255]!;
-      mask[i + 2] = valueOf[(w >>> 16) & 255]!;
-      mask[i + 3] = valueOf[w >>> 24]!;
+      mask[i] = kept[w & 255]!;
+      mask[i + 1] = kept[(w >>> 8) & 255]!;
+      mask[i + 2] = kept[(w >>> 16) & 255]!;
+      mask[i + 3] = kept[w >>> 24]!;
     }
     this.#x = x;
     this.#y = y;
@@ -63,7 +63,7 @@ export class Random {
     if (whole === mask.length) return;
     let bits = this.bits();
     for (let i = whole; i < mask.length; i += 1) {
-      mask[i] = valueOf[bits & 255]!;
+      mask[i] = kept[bits & 255]!;
       bits >>>= 8;
     }
   }

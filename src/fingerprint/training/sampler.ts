@@ -88,7 +88,8 @@ export class MixedSampler implements BatchSampler {
       keys ? groupsOf(keys).filter((rows) => rows.length > 1) : [];
     this.#endpointGroups = several(options.weakKeys?.endpoint);
     this.#portGroups = several(options.weakKeys?.port);
-    this.#keyedRows = this.#endpointGroups.length > 0 ? groupsOf(options.weakKeys!.endpoint).flat() : [];
+    const endpoints = options.weakKeys?.endpoint ?? new Int32Array(0);
+    this.#keyedRows = Array.from(endpoints.keys()).filter((row) => endpoints[row]! >= 0);
     const hasWeak = this.#endpointGroups.length + this.#portGroups.length > 0;
     this.batch = options.labelled + (hasWeak ? options.weak : 0);
     this.classes = options.labelled > 0 ? options.classes : 0;

@@ -138,15 +138,21 @@ async function fitGallery(
   if (options.supervision === 'labels' || unlabelled === undefined)
     return fitFlowEncoder({ features: train, labels, classes: classes.length }, schema, options);
   const extra = selectColumns(unlabelled.features, range(0, schema.dimensions));
-  const features = stack(train, extra);
-  const none = new Int32Array(extra.rows).fill(-1);
+  const none = (rows: number): Int32Array => new Int32Array(rows).fill(-1);
+  // Without labels the gallery adds nothing: its flows are among the unlabelled ones.
+  if (options.supervision === 'weak')
+    return fitFlowEncoder(
+      { features: extra, labels: none(extra.rows), classes: 0, weakKeys: unlabelled.weakKeys },
+      schema,
+      options,
+    );
   const set = {
-    features,
-    labels: concat(options.supervision === 'weak' ? new Int32Array(train.rows).fill(-1) : labels, none),
-    classes: options.supervision === 'weak' ? 0 : classes.length,
+    features: stack(train, extra),
+    labels: concat(labels, none(extra.rows)),
+    classes: classes.length,
     weakKeys: {
-      endpoint: concat(new Int32Array(train.rows).fill(-1), unlabelled.weakKeys.endpoint),
-      port: concat(new Int32Array(train.rows).fill(-1), unlabelled.weakKeys.port),
+      endpoint: concat(none(train.rows), unlabelled.weakKeys.endpoint),
+      port: concat(none(train.rows), unlabelled.weakKeys.port),
     },
   };
   return fitFlowEncoder(set, schema, options);

@@ -4,20 +4,30 @@ export type Labels = Readonly<Record<string, string>>;
 
 const familyOf = (address: string): 'ipv4' | 'ipv6' => (isIPv6(address) ? 'ipv6' : 'ipv4');
 
+/** An IPv6 address has many spellings; the URL standard names one. */
+const canonical = (address: string): string =>
+  isIPv6(address) ? new URL(`http://[${address}]/`).hostname : address;
+
 /** What is known of hosts by their addresses: labels of the longest prefix come before those of shorter ones. */
 export class HostLabels {
   /** Shortest prefix first. */
   readonly #prefixes: readonly { readonly network: BlockList; readonly labels: Labels }[];
+  /** Single hosts: a cluster has thousands of them. */
+  readonly #hosts: ReadonlyMap<string, Labels>;
 
   /** @param labels by address or prefix */
   constructor(labels: Readonly<Record<string, Labels>>) {
-    this.#prefixes = Object.entries(labels)
+    const entries = Object.entries(labels);
+    this.#hosts = new Map(
+      entries.filter(([prefix]) => !prefix.includes('/')).map(([host, of]) => [canonical(host), of]),
+    );
+    this.#prefixes = entries
+      .filter(([prefix]) => prefix.includes('/'))
       .map(([prefix, of]) => {
         const [address = '', bits] = prefix.split('/');
-        const family = familyOf(address);
-        const length = bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits);
+        const length = Number(bits);
         const network = new BlockList();
-        network.addSubnet(address, length, family);
+        network.addSubnet(address, length, familyOf(address));
         return { network, labels: of, length };
       })
       .sort((a, b) => a.length - b.length);
@@ -25,9 +35,10 @@ export class HostLabels {
 
   /** Labels of an address; empty when nothing is known of it. */
   of(address: string): Labels {
-    if (address === '' || this.#prefixes.length === 0) return {};
+    if (address === '') return {};
     const family = familyOf(address);
     const found = this.#prefixes.filter(({ network }) => network.check(address, family));
-    return Object.assign({}, ...found.map(({ labels }) => labels)) as Labels;
+    const host = this.#hosts.size === 0 ? undefined : this.#hosts.get(canonical(address));
+    return Object.assign({}, ...found.map(({ labels }) => labels), host) as Labels;
   }
 }

@@ -1,11 +1,11 @@
-import { FINGERPRINT_DIMENSIONS } from '../../flow/columns.js';
 import type { FingerprintConfig } from '../config.js';
 import { fail } from '../errors.js';
 import { observeDrift } from './drift.js';
+import type { Labels } from './host-labels.js';
+import { mergeAlike, UNANSWERED } from './merging.js';
 import { WorkloadRules } from './rules.js';
 import { type RegistrySnapshot, readSnapshot, writeSnapshot } from './snapshot.js';
 import type { Assignment, EndpointSummary, Workload, WorkloadEvent, WorkloadEventKind } from './types.js';
-import { cosine } from './vectors.js';
 import {
   absorb,
   describe,
@@ -29,16 +29,8 @@ export type RegistryOptions = Pick<
 
 /** Unanswered connection attempts of any port are one workload: a scan is not a thousand services. */
 const UNANSWERED_PACKETS_PER_FLOW = 4;
-const UNANSWERED = 'unanswered/tcp';
 const TCP = 6;
 const MAX_EVENTS = 10_000;
-
-interface MergeCandidate {
-  /** The older one. */
-  readonly into: WorkloadState;
-  readonly from: WorkloadState;
-  readonly margin: number;
-}
 
 interface EndpointState {
   workloadId: number;
@@ -60,7 +52,7 @@ function namedService(key: string): string | undefined {
  */
 export class WorkloadRegistry {
   readonly #options: RegistryOptions;
-  readonly #rules: WorkloadRules;
+  #rules: WorkloadRules;
   readonly #workloads = new Map<number, WorkloadState>();
   /** In order of last use, the longest unused first. */
   readonly #endpoints = new Map<string, EndpointState>();
@@ -83,7 +75,9 @@ export class WorkloadRegistry {
     const assignments = endpoints.map((endpoint) => this.#assign(endpoint, nowMs));
     if (nowMs - this.#lastMergeMs >= this.#options.mergeEvery) {
       this.#lastMergeMs = nowMs;
-      this.#mergeAlike(nowMs);
+      mergeAlike(this.#workloads.values(), this.#options, (into, from, similarity) =>
+        this.#merge(into, from, nowMs, similarity),
+      );
       return assignments.map((a) => ({ ...a, workloadId: this.resolve(a.workloadId) }));
     }
     return assignments;
@@ -155,6 +149,19 @@ export class WorkloadRegistry {
     }
     this.#event('split', workload.id, nowMs, `${name} was split off`, { endpoints: endpointKeys.length });
     return describe(workload);
+  }
+
+  /**
+   * From now on hosts have these labels. Endpoints to which the rules now give another name than their workload's are
+   * judged afresh at their next flow, unless a person named it.
+   */
+  changeHostLabels(labels: Readonly<Record<string, Labels>>): void {
+    this.#rules = new WorkloadRules(this.#options.rules, labels);
+    for (const [key, endpoint] of this.#endpoints) {
+      const ruled = this.#rules.nameOfKey(key);
+      const { name, namedBy } = this.#workloads.get(endpoint.workloadId)!;
+      if (ruled !== undefined && ruled !== name && namedBy !== 'user') this.#forget(key, endpoint);
+    }
   }
 
   /** Id of the encoder whose vectors are kept here. */
@@ -344,41 +351,6 @@ export class WorkloadRegistry {
       const details = { sizeDrift, errorRatio, distanceRise };
       this.#event('changed', state.id, nowMs, `${describe(state).name} behaves differently`, details);
     }
-  }
-
-  /**
-   * Agglomerative by centres: the most similar mergeable pair first, until none is left; the older id stays. All pairs
-   * are compared once, after a merge only those of what it made.
-   */
-  #mergeAlike(nowMs: number): void {
-    const alive = new Set([...this.#workloads.values()].filter((state) => state.namedBy === 'behaviour'));
-    let pairs: MergeCandidate[] = [];
-    const consider = (a: WorkloadState, b: WorkloadState): void => {
-      const margin = this.#mergeMargin(a, b);
-      if (margin > 0) pairs.push(a.id < b.id ? { into: a, from: b, margin } : { into: b, from: a, margin });
-    };
-    const states = [...alive];
-    for (let i = 0; i < states.length; i += 1)
-      for (let j = i + 1; j < states.length; j += 1) consider(states[i]!, states[j]!);
-    while (pairs.length > 0) {
-      const { into, from } = pairs.reduce((best, pair) => (pair.margin > best.margin ? pair : best));
-      this.#merge(into, from, nowMs, cosine(into.sum, from.sum, FINGERPRINT_DIMENSIONS));
-      alive.delete(from);
-      const gone = new Set([into, from]);
-      pairs = pairs.filter((pair) => !gone.has(pair.into) && !gone.has(pair.from));
-      for (const other of alive) if (other !== into) consider(into, other);
-    }
-  }
-
-  #mergeMargin(a: WorkloadState, b: WorkloadState): number {
-    if (a.services.has(UNANSWERED) !== b.services.has(UNANSWERED)) return 0;
-    let shared = false;
-    for (const service of a.services.keys()) shared ||= b.services.has(service);
-    const similarity = cosine(a.sum, b.sum, FINGERPRINT_DIMENSIONS);
-    // A merge cannot be undone by itself: it asks for more than joining does.
-    const { joinSamePort, joinOtherPort } = this.#options;
-    const threshold = shared ? (1 + joinSamePort) / 2 : (1 + joinOtherPort) / 2;
-    return similarity - threshold;
   }
 
   #merge(into: WorkloadState, from: WorkloadState, nowMs: number, similarity: number): void {

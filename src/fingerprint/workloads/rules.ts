@@ -54,4 +54,16 @@ export class WorkloadRules {
     const rule = this.#rules.find(({ matches }) => matches(endpoint, labels));
     return rule?.name.replace(/\{([^{}]+)\}/g, (whole, key: string) => labels[key] ?? whole);
   }
+
+  /** The same for an endpoint's key (`6/443/<address>[/<server name>]`); keys of another kind have no address to go by. */
+  nameOfKey(key: string): string | undefined {
+    const [protocol, port, address, serverName] = key.split('/');
+    if (address === undefined) return undefined;
+    return this.nameOf({
+      address,
+      port: Number(port),
+      protocol: Number(protocol),
+      ...(serverName === undefined ? {} : { serverName }),
+    });
+  }
 }

@@ -66,6 +66,8 @@ export interface Workload {
   readonly reconstructionError: number;
   /** Population stability index of recent packet sizes against the workload's own past. */
   readonly sizeDrift: number;
+  /** Its behaviour changed, which was reported, and has not settled since. */
+  readonly hasChanged: boolean;
 }
 
 export type WorkloadEventKind = 'new' | 'returned' | 'changed' | 'merged' | 'split';

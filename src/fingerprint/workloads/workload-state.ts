@@ -134,5 +134,6 @@ export function describe(workload: WorkloadState): Workload {
     service,
     reconstructionError: workload.drift.errorSlow,
     sizeDrift: sizeDriftOf(workload.drift),
+    hasChanged: workload.drift.alarmed,
   };
 }
