@@ -412,9 +412,13 @@ export interface Answers {
        */
       reconstructionError: number;
       /**
-       * population stability index against its own past; above 0.25 it has changed
+       * population stability index of its packet sizes against its own past
        */
       sizeDrift: number;
+      /**
+       * it behaves differently than before, which was reported, and has not settled
+       */
+      hasChanged: boolean;
       recent: {
         flows: number;
         octetsOut: number;
@@ -480,9 +484,13 @@ export interface Answers {
        */
       reconstructionError: number;
       /**
-       * population stability index against its own past; above 0.25 it has changed
+       * population stability index of its packet sizes against its own past
        */
       sizeDrift: number;
+      /**
+       * it behaves differently than before, which was reported, and has not settled
+       */
+      hasChanged: boolean;
       recent: {
         flows: number;
         octetsOut: number;
@@ -620,6 +628,7 @@ export interface Answers {
        */
       isNew: boolean;
       sizeDrift: number;
+      hasChanged: boolean;
     }[];
     /**
      * the statements behind the numbers, runnable as they stand; empty: counters of the gateway itself
