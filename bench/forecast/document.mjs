@@ -55,9 +55,10 @@ const borrowed = (visible) => [
 const mean = (values) => values.reduce((sum, v) => sum + v, 0) / values.length;
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const digits = (value, count) => value?.toFixed(count) ?? '–';
+const nameOf = ({ file, value }) => `${basename(file, '.csv')}${value === 'value' ? '' : ` ${value}`}`;
 const rows = fine.map(
   (s, i) =>
-    `| ${basename(s.file, '.csv')} | ${s.points} | ${digits(s.relativeToSeasonalNaive, 3)} | ${digits(hourly[i].relativeToSeasonalNaive, 3)} | ${digits(s.mase, 3)} | ${percent(s.coverage.p90)} | ${percent(s.coverage.p99)} | ${s.pinball.p90.toPrecision(3)} | ${s.pinball.p99.toPrecision(3)} | ${digits(s.msis, 1)} | ${digits(s.nowcast?.relativeToPersistence, 3)} | ${s.status} |`,
+    `| ${nameOf(inputs[i])} | ${s.points} | ${digits(s.relativeToSeasonalNaive, 3)} | ${digits(hourly[i].relativeToSeasonalNaive, 3)} | ${digits(s.mase, 3)} | ${percent(s.coverage.p90)} | ${percent(s.coverage.p99)} | ${s.pinball.p90.toPrecision(3)} | ${s.pinball.p99.toPrecision(3)} | ${digits(s.msis, 1)} | ${digits(s.nowcast?.relativeToPersistence, 3)} | ${s.status} |`,
 );
 const summary = (name, series) => {
   const relative = series.map((s) => s.relativeToSeasonalNaive).filter((r) => r !== null);
@@ -100,7 +101,8 @@ ${rows.join('\n')}
 - One refresh of ${refresh.series} series of ${refresh.pointsEach} points (\`tidegate bench forecast\`): ${refresh.cpuSeconds.toFixed(1)} s of CPU, ${refresh.cpuMsEach.toFixed(1)} ms each. A series that has no record yet takes ${refresh.firstCpuMsEach.toFixed(0)} ms once.
 
 Origins, choice and calibration use the past only. The constants, and the table of how members usually rank
-(\`src/forecast/recipe/prior-scores.ts\`), were chosen on series of this kind, these among them: expect somewhat less on others.
+(\`src/forecast/recipe/prior-scores.ts\`, printed by \`node bench/forecast/prior-scores.mjs\`), were chosen on series of this kind,
+these among them: expect somewhat less on others.
 
 What borrowing is worth where all but the last hours are hidden (\`tidegate forecast borrow\`, mean absolute error of the day ahead):
 
@@ -121,7 +123,7 @@ ${lent.join('\n')}
    steps. Each comes on values and on logarithms where that differs, so the transformation is chosen with the member.
    \`forecast.models\` names others beside them or instead: \`prophet\`, \`mstlEts\`, \`arima\`; \`recipe\` stands for all of the above.
 4. **Choice** (\`combine.ts\`): the first hour, the rest of the first quarter day and the rest of the horizon each take the pointwise
-   median of the six members whose realised errors, relative to the other members', are lowest, on top of how such members usually
+   median of the six members whose realised errors over the last week, relative to the other members', are lowest, on top of how such members usually
    rank. In a surge the first hour follows the last minutes (\`surge.ts\`).
 5. **Bands** (\`bands.ts\`): quantiles of realised errors in units of their scale, mixed with a Laplace distribution while they are few,
    widened or narrowed by an adaptive conformal tracker (Gibbs and Candès, 2021).
