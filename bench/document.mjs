@@ -43,7 +43,7 @@ const TABLES = {
     ].join('\n\n');
   },
   ring(result) {
-    const { bytesPerFlow, handOver } = result;
+    const { bytesPerFlow, jsMicrosecondsPerBatch, rowsPerBatch } = result;
     return [
       `From the ring to the merged flow, on ${on(result)}`,
       table(
@@ -55,7 +55,7 @@ const TABLES = {
           number(r.recordsPerCpuSecond),
         ]),
       ),
-      `A flow takes ${number(bytesPerFlow.table)} octets of the table at ${number(bytesPerFlow.flows)} flows; a batch of ${number(handOver.rows)} rows is in JavaScript and back after ${number(handOver.microseconds, 1)} µs.`,
+      `A flow takes ${number(bytesPerFlow.table)} octets of the table and ${number(bytesPerFlow.process)} of the process's memory at ${number(bytesPerFlow.flows)} flows; a batch of ${number(rowsPerBatch)} rows is in JavaScript and back after ${number(jsMicrosecondsPerBatch, 1)} µs.`,
     ].join('\n\n');
   },
   plan: (rows) =>
