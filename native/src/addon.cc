@@ -50,6 +50,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	tidegate::InitFlood(env, exports);
 	tidegate::InitFrameRun(env, exports);
 	tidegate::InitHostProbe(env, exports);
+	tidegate::InitOctets(env, exports);
 	tidegate::InitPacketBench(env, exports);
 	tidegate::InitPrivileges(env, exports);
 	tidegate::InitReplay(env, exports);

@@ -12,6 +12,7 @@ void InitMeters(Napi::Env env, Napi::Object exports);
 void InitFlood(Napi::Env env, Napi::Object exports);
 void InitFrameRun(Napi::Env env, Napi::Object exports);
 void InitHostProbe(Napi::Env env, Napi::Object exports);
+void InitOctets(Napi::Env env, Napi::Object exports);
 void InitPacketBench(Napi::Env env, Napi::Object exports);
 void InitPrivileges(Napi::Env env, Napi::Object exports);
 void InitReplay(Napi::Env env, Napi::Object exports);

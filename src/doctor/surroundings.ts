@@ -35,7 +35,8 @@ const disk = (config: GatewayConfig) => async () => {
   const at = existing(dataDirectory);
   const stats = statfsSync(at);
   const free = stats.bavail * stats.bsize;
-  const history = store.url === undefined ? store.retention.flows + store.retention.fingerprints : 0;
+  const budgets = store.url === undefined ? Object.values(store.retention) : [];
+  const history = budgets.reduce((sum, bytes) => sum + bytes, 0);
   const wanted = history + store.spoolLimit;
   if (MEMORY_FILE_SYSTEMS.has(stats.type))
     return [warning(`${at} is in memory: history ends with the host`, 'set dataDirectory to a disk')];

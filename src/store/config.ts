@@ -26,14 +26,22 @@ export const storeConfig = z.strictObject({
   spoolLimit: sizeSetting.prefault('8GiB'),
   /** Records that have waited longer go too, counted: after a week a replica no longer knows what it was sent. */
   spoolAge: durationSetting.prefault('7d'),
-  /** Beyond so many octets on disk the oldest days of a table go, before their age does it. */
+  /** Beyond so many octets on disk the oldest partitions of a table go, before their age does it. */
   retention: z
     .strictObject({
       flows: sizeSetting.prefault('40GiB'),
       fingerprints: sizeSetting.prefault('10GiB'),
+      usage_1s: sizeSetting.prefault('1GiB'),
+      usage_1m: sizeSetting.prefault('2GiB'),
+      usage_5m: sizeSetting.prefault('2GiB'),
+      usage_1h: sizeSetting.prefault('2GiB'),
+      resource_usage: sizeSetting.prefault('1GiB'),
+      forecasts: sizeSetting.prefault('2GiB'),
+      forecast_errors: sizeSetting.prefault('1GiB'),
+      events: sizeSetting.prefault('512MiB'),
     })
     .prefault({}),
-  /** Days that go by `retention` are written here as Parquet first; on a server a path below its user_files. */
+  /** What goes by size or by age is written here as Parquet first; on a server a path below its user_files. */
   archive: z.string().min(1).optional(),
   /** Survive a crash of the host, not only of the process, at some cost per batch. */
   fsync: z.boolean().default(false),

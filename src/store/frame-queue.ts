@@ -23,7 +23,7 @@ export interface Shipment {
 export type Lane = 'oldest' | 'fresh';
 
 /** An INSERT costs ClickHouse about as much as some thousand rows: small frames travel together. */
-const FULL_ROWS = 60_000;
+const FULL_ROWS = 110_000;
 const FULL_BYTES = 64 << 20;
 /** How long a frame waits for others. */
 const LINGER_MS = 500;

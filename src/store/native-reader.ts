@@ -1,3 +1,5 @@
+import { joinOctets, leb128, textOctets } from './octets.js';
+
 /** Octets of one value of each fixed-size type that Tidegate's blocks use. */
 const FIXED: Readonly<Record<string, number>> = {
   UInt8: 1,
@@ -184,24 +186,8 @@ export class NativeBlock {
   ): Uint8Array {
     const parts: Uint8Array[] = [leb128(columns.length), leb128(rows)];
     for (const column of columns) {
-      for (const text of [column.name, column.type]) {
-        const bytes = Buffer.from(text, 'utf8');
-        parts.push(leb128(bytes.length), bytes);
-      }
-      parts.push(...dataOf(column));
+      parts.push(textOctets(column.name), textOctets(column.type), ...dataOf(column));
     }
-    return Buffer.concat(parts);
+    return joinOctets(parts);
   }
-}
-
-/** Unsigned LEB128, as the Native format writes counts and lengths. */
-function leb128(value: number): Uint8Array {
-  const octets: number[] = [];
-  let rest = value;
-  while (rest >= 0x80) {
-    octets.push((rest & 0x7f) | 0x80);
-    rest = Math.floor(rest / 128);
-  }
-  octets.push(rest);
-  return Uint8Array.from(octets);
 }

@@ -1,14 +1,15 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 
-const PIECE_BYTES = 1 << 20;
+/** A piece is a millisecond of checksum, and a turn of the thread pool. */
+const PIECE_BYTES = 4 << 20;
 
 /** CRC-32 of what is in memory, in pieces, with a turn of the event loop for others after each. */
 export async function checksum(bytes: Uint8Array, turn: () => Promise<unknown>): Promise<number> {
   let crc = 0;
-  for (let at = 0; at < bytes.length; at += 4 * PIECE_BYTES) {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
     if (at > 0) await turn();
-    crc = crc32(bytes.subarray(at, at + 4 * PIECE_BYTES), crc);
+    crc = crc32(bytes.subarray(at, at + PIECE_BYTES), crc);
   }
   return crc;
 }
@@ -19,7 +20,7 @@ export async function checksumOfFile(
 ): Promise<{ readonly crc: number; readonly bytes: number }> {
   const file = await open(path, 'r');
   try {
-    const piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
+    const piece = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, Math.max(1, (await file.stat()).size)));
     let [crc, bytes] = [0, 0];
     for (;;) {
       const { bytesRead } = await file.read(piece, 0, piece.length);
@@ -37,8 +38,10 @@ export async function writeWhole(path: string, bytes: Uint8Array, fsync: boolean
   try {
     const file = await open(path, 'w', 0o600);
     try {
-      // Not `writev`: that one may write less than all when the disk is full.
-      await file.writeFile(bytes);
+      // In large pieces: `writeFile` would write half a megabyte at a time. A disk that is full takes less than all.
+      for (let at = 0; at < bytes.length; ) {
+        at += (await file.write(bytes, at, Math.min(2 * PIECE_BYTES, bytes.length - at))).bytesWritten;
+      }
       if (fsync) await file.datasync();
     } finally {
       await file.close();

@@ -5,6 +5,7 @@ import { crc32 } from 'node:zlib';
 import { messageOf } from '../base/errors.js';
 import { storeError } from './errors.js';
 import { checksum, checksumOfFile, replaceFile, syncDirectory, writeWhole } from './spool-files.js';
+import { firstFormat, restoreFirstFormat } from './spool-first-format.js';
 import { type FrameGroup, SpoolGroups } from './spool-groups.js';
 import { zstdCompress, zstdDecompress } from './zstd.js';
 
@@ -93,6 +94,10 @@ export class Spool {
   /** Makes the directory, finishes what a crash cut off, and finds what is left. */
   async open(): Promise<LeftOver> {
     await mkdir(this.quarantine, { recursive: true, mode: 0o700 });
+    await restoreFirstFormat(this.directory);
+    for await (const { name, header, block, grouped } of firstFormat(this.directory)) {
+      await this.#put(name, header as unknown as FrameHeader, block, grouped ? FRAME : ALONE);
+    }
     for await (const frames of this.groups.removals()) {
       for (const name of frames) await this.remove(name);
     }
@@ -129,6 +134,15 @@ export class Spool {
     this.#sequence += 1;
     // Time first, so that frames of successive processes sort in the order in which they were written.
     const name = `${String(Date.now()).padStart(15, '0')}-${process.pid}-${String(this.#sequence).padStart(9, '0')}`;
+    return this.#file(name, await this.#put(name, header, block, FRAME), false);
+  }
+
+  async #put(
+    name: string,
+    header: FrameHeader,
+    block: Uint8Array,
+    suffix: typeof FRAME | typeof ALONE,
+  ): Promise<StoredHeader> {
     const stored: StoredHeader = {
       ...header,
       blockBytes: block.length,
@@ -137,7 +151,7 @@ export class Spool {
     };
     try {
       await writeWhole(this.#path(name, BLOCK), block, this.#fsync);
-      await replaceFile(this.#path(name, FRAME), headerText(stored), this.#fsync);
+      await replaceFile(this.#path(name, suffix), headerText(stored), this.#fsync);
       if (this.#fsync) await syncDirectory(this.directory);
     } catch (error) {
       await rm(this.#path(name, BLOCK), { force: true });
@@ -147,7 +161,7 @@ export class Spool {
         error,
       );
     }
-    return this.#file(name, stored, false);
+    return stored;
   }
 
   /** The reason why a frame is no longer what was written; `undefined` when it is. */

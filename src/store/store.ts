@@ -10,7 +10,7 @@ import { EmbeddedEngine } from './embedded/engine.js';
 import { accessError, clickhouseCode } from './errors.js';
 import { migrate, refuseOldServer } from './migrate.js';
 import { Retention } from './retention.js';
-import { localTable } from './schema/index.js';
+import { EXPIRY_DAYS, localTable } from './schema/index.js';
 import { Spool } from './spool.js';
 import { BatchWriter } from './writer.js';
 
@@ -65,6 +65,7 @@ export class Store implements Component {
       budgets: Object.fromEntries(
         Object.entries(config.retention).map(([table, bytes]) => [localTable(table, config), bytes]),
       ),
+      expiryDays: new Map([...EXPIRY_DAYS].map(([table, days]) => [localTable(table, config), days])),
       archive: config.archive,
       intervalMs: RETENTION_INTERVAL_MS,
       logger,

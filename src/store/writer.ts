@@ -7,6 +7,7 @@ import { FrameQueue, type Lane, type Shipment, type Waiting } from './frame-queu
 import { Ledger, type WriterCounters } from './ledger.js';
 import { BLOCK_COLUMNS } from './native-block.js';
 import { NativeBlock } from './native-reader.js';
+import { Packer } from './packer.js';
 import { type FrameClient, Sender } from './sender.js';
 import type { FrameFile, FrameHeader, Spool } from './spool.js';
 
@@ -51,10 +52,6 @@ const STOP_PATIENCE_MS = 5_000;
 /** Half a minute in all: longer than an INSERT under way takes. */
 const WRITE_ATTEMPTS = 60;
 const WRITE_AGAIN_MS = 500;
-const PACK_EVERY_MS = 500;
-/** A frame that waits so long while ClickHouse does not answer will wait longer. */
-const PACK_AFTER_MS = 2_000;
-const PACK_AGAIN_MS = 30_000;
 const PATIENCE_CHECK_MS = 100;
 
 /**
@@ -74,8 +71,7 @@ export class BatchWriter implements Component {
   /** Shipments that were tried, or were left by an earlier process. */
   readonly #again: Shipment[] = [];
   readonly #inFlight = new Set<Shipment>();
-  /** Frames that are being compressed: 0 or 1. */
-  #packing = 0;
+  readonly #packer: Packer;
   #lastWrite: Promise<unknown> = Promise.resolve();
   /** Callers of drain: nothing lingers while there are any. */
   #drainers = 0;
@@ -100,6 +96,14 @@ export class BatchWriter implements Component {
       this.#unreachableMs = undefined;
     };
     this.#sender = new Sender({ spool, client, logger, observe, answered, ledger: this.#ledger });
+    this.#packer = new Packer({
+      spool,
+      queue: this.#queue,
+      ledger: this.#ledger,
+      logger,
+      away: () => this.#unreachableMs !== undefined,
+      onPacked: () => this.#wake(),
+    });
     this.#tokenBase = `${options.gateway.replace(/[^\w.-]/g, '_')}:${Date.now().toString(36)}-${process.pid}`;
   }
 
@@ -129,7 +133,7 @@ export class BatchWriter implements Component {
     this.#queue.push(...left.values());
     if (this.#frames > 0)
       logger.info({ frames: this.#frames }, 'sending what an earlier process left in the spool');
-    this.#loops = [...SENDERS.map((lane) => this.#send(lane)), this.#pack()];
+    this.#loops = [...SENDERS.map((lane) => this.#send(lane)), this.#packer.run(this.#stopping.signal)];
   }
 
   /** Ends the sending; what is still in the spool is sent by the next process. */
@@ -249,7 +253,7 @@ export class BatchWriter implements Component {
   }
 
   get #frames(): number {
-    let frames = this.#queue.length + this.#packing;
+    let frames = this.#queue.length + this.#packer.frames;
     for (const shipment of this.#again) frames += shipment.frames.length;
     for (const shipment of this.#inFlight) frames += shipment.frames.length;
     return frames;
@@ -337,37 +341,5 @@ export class BatchWriter implements Component {
     const token = `${this.#tokenBase}:g${this.#sequence}`;
     const frames = shipment.frames.map(({ file }) => file.name);
     return { ...shipment, token, group: await spool.groups.write({ token, frames }) };
-  }
-
-  /** Compresses the backlog while ClickHouse does not answer; when it does, processors have better to do. */
-  async #pack(): Promise<void> {
-    const { spool, logger } = this.#options;
-    const { signal } = this.#stopping;
-    const pause = (ms: number): Promise<void> => sleep(ms, undefined, { signal }).catch(() => {});
-    while (!signal.aborted) {
-      const away = this.#unreachableMs !== undefined;
-      const frame = away ? this.#queue.takeUnpacked(performance.now(), PACK_AFTER_MS) : undefined;
-      if (frame === undefined) {
-        await pause(PACK_EVERY_MS);
-        continue;
-      }
-      this.#packing = 1;
-      let failed = false;
-      try {
-        const packed = await spool.pack(frame.file);
-        const saved = frame.file.bytes - packed.bytes;
-        this.#ledger.packedFrames += packed.packed ? 1 : 0;
-        this.#ledger.packedSavedBytes += saved;
-        this.#ledger.spoolBytes -= saved;
-        frame.file = packed;
-      } catch (error) {
-        failed = true;
-        logger.warn({ reason: messageOf(error), frame: frame.file.name }, 'a frame could not be compressed');
-      }
-      this.#queue.restore(frame);
-      this.#packing = 0;
-      this.#wake();
-      if (failed) await pause(PACK_AGAIN_MS);
-    }
   }
 }

@@ -148,4 +148,39 @@ describe('the spool', () => {
     expect([left.groups, left.frames.length]).toEqual([[], 1]);
     expect(readdirSync(own.quarantine)).toEqual([group]);
   });
+
+  test('what a gateway of the first format left is read: alone under its own token, or with its group', async () => {
+    const own = new Spool(join(directory, 'first'), false);
+    await own.open();
+    const first = (name: string, token: string): void => {
+      const json = Buffer.from(JSON.stringify({ ...HEADER, token }), 'utf8');
+      const prefix = Buffer.alloc(12);
+      prefix.writeUInt32LE(0x54474631, 0);
+      prefix.writeUInt32LE(json.length, 8);
+      prefix.writeUInt32LE(crc32(BLOCK, crc32(json, crc32(prefix.subarray(8)))), 4);
+      writeFileSync(join(own.directory, `${name}.frame`), Buffer.concat([prefix, json, BLOCK]));
+    };
+    const names = [1, 2, 3].map((i) => `${String(i).padStart(15, '0')}-1-000000001`);
+    for (const [i, name] of names.entries()) first(name, `g:${i}`);
+    writeFileSync(
+      join(own.directory, `${names[1]}.group`),
+      JSON.stringify({ token: 't', frames: names.slice(1).map((name) => `${name}.frame`) }),
+    );
+    for (let crash = 0; crash < 2; crash += 1) {
+      const left = await own.open();
+      expect(left.damaged).toEqual([]);
+      expect(left.frames.map(({ name, alone, header }) => [name, alone, header.token])).toEqual(
+        names.map((name, i) => [name, i === 0, `g:${i}`]),
+      );
+      expect(left.groups).toEqual([{ name: `${names[1]}.group`, token: 't', frames: names.slice(1) }]);
+      for (const file of left.frames) expect(Buffer.from(await own.block(file)).equals(BLOCK)).toBe(true);
+    }
+    // One that a crash caught aside.
+    first('000000000000009-1-000000001', 'g:9');
+    renameSync(
+      join(own.directory, '000000000000009-1-000000001.frame'),
+      join(own.directory, '000000000000009-1-000000001.frame1'),
+    );
+    expect((await own.open()).frames.map(({ header }) => header.token)).toEqual(['g:0', 'g:1', 'g:2', 'g:9']);
+  });
 });

@@ -5,7 +5,7 @@ import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { FlowBatch } from '../../src/flow/batch.js';
 import { FLOW_COLUMNS } from '../../src/flow/columns.js';
-import { BLOCK_COLUMNS, encodeFlowBlock, Retention, Store, storeConfig } from '../../src/store/index.js';
+import { BLOCK_COLUMNS, encodeFlowBlock, Store, storeConfig } from '../../src/store/index.js';
 import { NativeBlock } from '../../src/store/native-reader.js';
 import { links, logger, makeBatch } from './support.js';
 
@@ -241,36 +241,6 @@ describe('the embedded store', () => {
     );
     expect(rows.map((row) => row.ended).sort()).toEqual(Array.from(end, String).sort());
     expect(new Set(rows.map((row) => row.ns))).toEqual(new Set(['7']));
-  });
-
-  test('over its budget a table loses its oldest days, which are archived first', async () => {
-    const days = 4;
-    await store.client.command(
-      `INSERT INTO flows (gateway, flowId, flowEndNanoseconds) SELECT 'old', number, now64(9) - INTERVAL 1 + number % ${days} DAY FROM numbers(${days * 100})`,
-    );
-    const before = await count("SELECT count() AS n FROM flows WHERE gateway != 'old'");
-    const retention = new Retention({
-      client: () => store.client,
-      database: 'tidegate',
-      gateway: 'test',
-      budgets: { flows: 1 },
-      archive: directory,
-      intervalMs: 1e6,
-      logger,
-    });
-    const dropped = await retention.runOnce();
-    expect(dropped.map((partition) => partition.rows)).toEqual(Array(days).fill(100));
-    expect(await count("SELECT count() AS n FROM flows WHERE gateway = 'old'")).toBe(0);
-    expect(await count("SELECT count() AS n FROM flows WHERE gateway != 'old'")).toBe(before);
-    let ids = 0;
-    for (const { archived } of dropped) {
-      ids += await count(
-        `SELECT uniqExact(flowId) AS n FROM file('${archived}', 'Parquet') WHERE gateway = 'old'`,
-      );
-    }
-    expect(ids).toBe(days * 100);
-    expect(await count("SELECT count() AS n FROM events WHERE kind = 'retention'")).toBe(days);
-    expect(await retention.runOnce()).toEqual([]);
   });
 
   test('a second gateway on the same directory is told who holds it', async () => {

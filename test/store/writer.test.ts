@@ -182,7 +182,7 @@ describe('the writer', () => {
 
   test('with a backlog, what has just come is sent beside it', async () => {
     await spool.open();
-    const header = { table: 'flows', columns: BLOCK_COLUMNS, rows: 50_000, packets: 7, octets: 70 };
+    const header = { table: 'flows', columns: BLOCK_COLUMNS, rows: 100_000, packets: 7, octets: 70 };
     for (let i = 0; i < 12; i += 1) await spool.write({ ...header, token: `old:${i}` }, block);
     const order: string[] = [];
     const slow: FrameClient = {
@@ -194,7 +194,7 @@ describe('the writer', () => {
     };
     const writer = writerWith({ client: slow });
     await writer.start();
-    await writer.append({ ...FRAME, rows: 50_000 });
+    await writer.append({ ...FRAME, rows: 100_000 });
     expect(await writer.drain(10_000)).toBe(true);
     await writer.stop();
     const at = order.findIndex((text) => text.includes('"token":"g:'));

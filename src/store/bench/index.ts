@@ -79,7 +79,7 @@ async function time(store: Store, sql: string): Promise<number> {
 }
 
 /** From column batch to committed row: encoded in threads, spooled, inserted, with all rollups. */
-async function benchInsert(store: Store, rows: number): Promise<InsertFigures> {
+export async function benchInsert(store: Store, rows: number): Promise<InsertFigures> {
   const pool = new Piscina<SharedArrayBuffer, Uint8Array>({
     filename: workerFile(import.meta.url, './encode-worker'),
     maxThreads: 1,
@@ -142,6 +142,39 @@ async function fillVectors(store: Store, vectors: number): Promise<void> {
   }
 }
 
+/** What {@link benchQueries} asks. */
+export async function fillHistory(
+  store: Store,
+  rows: number,
+  vectors: number,
+  progress?: StoreBenchOptions['progress'],
+): Promise<void> {
+  progress?.(`making ${rows} flow records to ask`);
+  await fillFlows(store, rows);
+  progress?.(`making ${vectors} vectors with their index`);
+  await fillVectors(store, vectors);
+}
+
+/** Medians of repeated queries over what is there, warm, in ms. */
+export async function benchQueries(store: Store): Promise<StoreBenchResult['queries']> {
+  const wanted = Array.from({ length: FINGERPRINT_DIMENSIONS }, (_, i) => Math.sin(i + 1).toFixed(4));
+  return {
+    topTalkers1hMs: round(await time(store, 'SELECT * FROM top_talkers LIMIT 20')),
+    perMinuteDayMs: round(
+      await time(
+        store,
+        'SELECT time, sum(octetsOut) AS o, sum(octetsIn) AS i FROM usage_1m WHERE time >= now() - INTERVAL 1 DAY GROUP BY time ORDER BY time',
+      ),
+    ),
+    nearest1MMs: round(
+      await time(
+        store,
+        `SELECT referenceId, workloadId FROM reference_fingerprints ORDER BY cosineDistance(fingerprint, CAST([${wanted.join(',')}], 'Array(Float32)')) LIMIT 10`,
+      ),
+    ),
+  };
+}
+
 /**
  * The store's figures on this machine, in an embedded engine of its own in a temporary directory. Compare figures of
  * one run only.
@@ -173,27 +206,11 @@ export async function benchStore(options: StoreBenchOptions): Promise<StoreBench
     const live = Math.max(1_000, Math.round(insert.rowsPerSecond * LIVE_SHARE));
     progress?.(`${outageSeconds} s without ClickHouse at ${live} records a second`);
     const outage = await benchOutage(join(directory, 'outage'), live, outageSeconds, logger);
-    progress?.(`making ${queryRows} flow records to ask`);
-    await fillFlows(store, queryRows);
-    const topTalkers1hMs = await time(store, 'SELECT * FROM top_talkers LIMIT 20');
-    const perMinuteDayMs = await time(
-      store,
-      'SELECT time, sum(octetsOut) AS o, sum(octetsIn) AS i FROM usage_1m WHERE time >= now() - INTERVAL 1 DAY GROUP BY time ORDER BY time',
-    );
-    progress?.(`making ${vectors} vectors with their index`);
-    await fillVectors(store, vectors);
-    const wanted = Array.from({ length: FINGERPRINT_DIMENSIONS }, (_, i) => Math.sin(i + 1).toFixed(4));
-    const nearest1MMs = await time(
-      store,
-      `SELECT referenceId, workloadId FROM reference_fingerprints ORDER BY cosineDistance(fingerprint, CAST([${wanted.join(',')}], 'Array(Float32)')) LIMIT 10`,
-    );
+    await fillHistory(store, queryRows, vectors, progress);
+    const queries = await benchQueries(store);
     return {
       insert,
-      queries: {
-        topTalkers1hMs: round(topTalkers1hMs),
-        perMinuteDayMs: round(perMinuteDayMs),
-        nearest1MMs: round(nearest1MMs),
-      },
+      queries,
       outage,
       rows: queryRows,
       vectors,

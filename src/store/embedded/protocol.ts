@@ -1,9 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
 /** A refusal that leaves as ClickHouse words it: HTTP status, `Code: N. DB::Exception: …`. */
 export class HttpError extends Error {
   constructor(
-    readonly status: number,
     readonly code: number,
     message: string,
   ) {
@@ -52,11 +52,49 @@ export const NOT_SETTINGS: ReadonlySet<string> = new Set([
   'client_protocol_version',
 ]);
 
-/** HTTP status of a ClickHouse error, as the server maps them. */
-export function statusOf(code: number): number {
-  if ([47, 60, 81].includes(code)) return 404;
-  if ([62, 36, 53, 46, 115].includes(code)) return 400;
-  return code === 159 ? 408 : 500;
+/** HTTP status by ClickHouse's error, as the server has it (`exceptionCodeToHTTPStatus`). */
+const STATUSES: ReadonlyMap<number, number> = new Map(
+  (
+    [
+      [401, [194]],
+      [403, [192, 193, 497, 512, 516]],
+      [
+        400,
+        [6, 8, 15, 25, 26, 27, 36, 38, 41, 44, 53, 62, 72, 117, 167, 168, 223, 321, 376, 427, 441, 675, 676],
+      ],
+      [404, [46, 47, 50, 56, 60, 63, 73, 78, 81, 115, 511]],
+      [408, [159]],
+      [501, [48]],
+      [503, [76, 209, 439]],
+    ] as const
+  ).flatMap(([status, codes]) => codes.map((code) => [code, status] as const)),
+);
+
+export const statusOf = (code: number): number => STATUSES.get(code) ?? 500;
+
+/** The number in an error's words; 1001, STD_EXCEPTION, for what is none of ClickHouse's. */
+export const codeOf = (error: unknown): number =>
+  Number(/Code: (\d+)/.exec(error instanceof Error ? error.message : String(error))?.[1] ?? 1001);
+
+/** An error's words as a server writes them: from its code on. */
+export function wordsOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return `${message.slice(Math.max(0, message.indexOf('Code: '))).trimEnd()}\n`;
+}
+
+/** What parts an answer from the error that ended it. */
+export const newExceptionTag = (): string => randomBytes(8).toString('hex');
+
+/**
+ * The end of an answer that an error cut off after its first rows, as servers have written it since 25.11. Clients that know
+ * the header X-ClickHouse-Exception-Tag find it; for the others the answer does not parse to its end.
+ */
+export function exceptionTrailer(error: unknown, tag: string): Buffer {
+  const words = wordsOf(error);
+  return Buffer.from(
+    `\r\n__exception__\r\n${tag}\r\n${words}${Buffer.byteLength(words)} ${tag}\r\n__exception__\r\n`,
+    'utf8',
+  );
 }
 
 export const header = (request: IncomingMessage, name: string): string | undefined => {

@@ -25,7 +25,6 @@ export function authenticate(request: IncomingMessage, url: URL, users: readonly
   const found = users.find((candidate) => candidate.name === user);
   if (!found || !same(found.password, password)) {
     throw new HttpError(
-      403,
       516,
       `${user}: Authentication failed: password is incorrect, or there is no user with such name. (AUTHENTICATION_FAILED)`,
     );
@@ -47,11 +46,10 @@ const BEYOND_THE_STORE = /[`"]?\b(?:file|eval|viewExplain)\b[`"]?\s*\(|\binto\s+
 export function refuseToReader(sql: string, user: EngineUser): void {
   const bare = sql.replace(LITERALS_AND_COMMENTS, ' ');
   if (!READING.test(bare)) {
-    throw new HttpError(403, 164, `${user.name}: Cannot execute query in readonly mode. (READONLY)`);
+    throw new HttpError(164, `${user.name}: Cannot execute query in readonly mode. (READONLY)`);
   }
   if (BEYOND_THE_STORE.test(bare)) {
     throw new HttpError(
-      403,
       497,
       `${user.name}: Not enough privileges: reading from outside the store. (ACCESS_DENIED)`,
     );

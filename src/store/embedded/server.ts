@@ -13,7 +13,19 @@ import type { Session } from 'chdb';
 import { messageOf } from '../../base/errors.js';
 import { loadAddon } from '../../capture/addon.js';
 import { keepOnly } from '../../capture/privileges.js';
-import { BUFFERED, contentType, HttpError, header, quoted, readText, statusOf } from './protocol.js';
+import {
+  BUFFERED,
+  codeOf,
+  contentType,
+  exceptionTrailer,
+  HttpError,
+  header,
+  newExceptionTag,
+  quoted,
+  readText,
+  statusOf,
+  wordsOf,
+} from './protocol.js';
 import { authenticate, type EngineUser, refuseToReader } from './rights.js';
 import { Sessions } from './sessions.js';
 import { readStatement, type Statement, splitSettings } from './statement.js';
@@ -85,9 +97,16 @@ async function send(
   chunks: AsyncGenerator<Uint8Array>,
 ): Promise<void> {
   const first = await chunks.next();
+  const tag = newExceptionTag();
+  response.setHeader('X-ClickHouse-Exception-Tag', tag);
   async function* all(): AsyncGenerator<Uint8Array> {
-    if (!first.done) yield first.value;
-    yield* chunks;
+    if (first.done) return;
+    yield first.value;
+    try {
+      yield* chunks;
+    } catch (error) {
+      yield exceptionTrailer(error, tag);
+    }
   }
   if (gzip) {
     response.setHeader('Content-Encoding', 'gzip');
@@ -116,7 +135,7 @@ async function execute(
 async function answer(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
   const user = authenticate(request, url, options.users);
   if (url.searchParams.get('compress') === '1' || url.searchParams.get('decompress') === '1') {
-    throw new HttpError(501, 48, "ClickHouse's own compressed blocks are not spoken here. (NOT_IMPLEMENTED)");
+    throw new HttpError(48, "ClickHouse's own compressed blocks are not spoken here. (NOT_IMPLEMENTED)");
   }
   const inUrl = url.searchParams.get('query');
   const text = inUrl ?? (await readText(request));
@@ -131,7 +150,6 @@ async function answer(request: IncomingMessage, response: ServerResponse, url: U
     refuseToReader(text, user);
     if (readers >= options.maxReaders) {
       throw new HttpError(
-        503,
         202,
         `Too many simultaneous queries of readers. Maximum: ${options.maxReaders}. (TOO_MANY_SIMULTANEOUS_QUERIES)`,
       );
@@ -147,7 +165,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, url: U
     url.searchParams.get('enable_http_compression') === '1' &&
     /\bgzip\b/.test(request.headers['accept-encoding'] ?? '');
   const tag = `${queryId}/${randomUUID()}`;
-  const session = sessions.forRequest(url, user, tag);
+  const { session, done } = sessions.forRequest(url, user, tag);
   // Whoever hangs up wants no answer. An INSERT that arrived whole runs on: its sender will ask again with its token.
   const hangUp = (): void => {
     if (!response.writableFinished && statement.kind !== 'insert') void sessions.kill(tag);
@@ -160,22 +178,21 @@ async function answer(request: IncomingMessage, response: ServerResponse, url: U
   } finally {
     readers -= user.readonly ? 1 : 0;
     response.off('close', hangUp);
-    session.close();
+    done();
   }
 }
 
 function failWith(response: ServerResponse, error: unknown): void {
-  const message = error instanceof Error ? error.message : String(error);
-  const code = Number(/Code: (\d+)/.exec(message)?.[1] ?? 1001);
+  const code = codeOf(error);
   if (response.headersSent) {
     response.destroy();
     return;
   }
   response.removeHeader('Content-Encoding');
-  response.statusCode = error instanceof HttpError ? error.status : statusOf(code);
+  response.statusCode = statusOf(code);
   response.setHeader('Content-Type', 'text/plain; charset=UTF-8');
   response.setHeader('X-ClickHouse-Exception-Code', String(code));
-  response.end(`${message.slice(Math.max(0, message.indexOf('Code: ')))}\n`);
+  response.end(wordsOf(error));
 }
 
 function handle(request: IncomingMessage, response: ServerResponse): void {

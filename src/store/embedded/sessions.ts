@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { Session } from 'chdb';
+import { KeptSessions } from './kept-sessions.js';
 import { HttpError, NOT_SETTINGS, quoted } from './protocol.js';
 import type { EngineUser } from './rights.js';
 import { settingLiteral } from './statement.js';
@@ -20,6 +21,7 @@ export class Sessions {
   readonly #dataDirectory: string;
   readonly #arguments: readonly string[];
   readonly #queryMemoryBytes: number;
+  readonly #kept = new KeptSessions(() => this.plain());
 
   constructor(directory: string, maxMemoryBytes: number) {
     this.#module = createRequire(import.meta.url)('chdb') as ChdbModule;
@@ -43,8 +45,48 @@ export class Sessions {
     return new this.#module.Session(this.#dataDirectory, { connectionArgs: this.#arguments });
   }
 
-  /** A session with a request's database, settings, parameters and rights; `tag` finds its query for a KILL. */
-  forRequest(url: URL, user: EngineUser, tag: string): Session {
+  /**
+   * A session with a request's database, settings, parameters and rights, the one that it names or one of its own; `tag`
+   * finds its query for a KILL. To be given back after the request.
+   */
+  forRequest(
+    url: URL,
+    user: EngineUser,
+    tag: string,
+  ): { readonly session: Session; readonly done: () => void } {
+    const settings = this.#settingsOf(url, user, tag);
+    // A reader's session could keep nothing: what a reader may not write cannot be kept, and `readonly` is for good.
+    const kept = user.readonly ? undefined : this.#kept.take(url, user.name);
+    const session = kept?.session ?? this.plain();
+    const done = (): void => {
+      if (kept === undefined) {
+        session.close();
+        return;
+      }
+      try {
+        // What the request set was for this request.
+        const names = [...settings.keys()].filter((name) => !name.startsWith('param_'));
+        session.query(`SET ${names.map((name) => `${name} = DEFAULT`).join(', ')}`);
+      } finally {
+        kept.giveBack();
+      }
+    };
+    try {
+      const database = url.searchParams.get('database') ?? '';
+      if (database !== 'default' && database !== '') {
+        session.query(`USE \`${database.replaceAll('`', '')}\``);
+      }
+      session.query(`SET ${[...settings].map(([name, value]) => `${name} = ${value}`).join(', ')}`);
+      // Last, because nothing can be set after it.
+      if (user.readonly) session.query('SET readonly = 1');
+      return { session, done };
+    } catch (error) {
+      done();
+      throw error;
+    }
+  }
+
+  #settingsOf(url: URL, user: EngineUser, tag: string): ReadonlyMap<string, string> {
     const settings = new Map<string, string>([
       ['async_insert', '0'],
       ['log_comment', quoted(tag)],
@@ -54,7 +96,7 @@ export class Sessions {
     for (const [name, value] of url.searchParams) {
       if (NOT_SETTINGS.has(name) || name === 'log_comment') continue;
       if (!/^[a-z_0-9]+$/i.test(name)) {
-        throw new HttpError(400, 115, `Unknown setting ${name}. (UNKNOWN_SETTING)`);
+        throw new HttpError(115, `Unknown setting ${name}. (UNKNOWN_SETTING)`);
       }
       settings.set(name, name.startsWith('param_') ? quoted(value) : settingLiteral(value));
     }
@@ -63,20 +105,7 @@ export class Sessions {
       settings.set('max_memory_usage', String(this.#queryMemoryBytes));
     }
     settings.delete('readonly');
-    const session = this.plain();
-    try {
-      const database = url.searchParams.get('database') ?? '';
-      if (database !== 'default' && database !== '') {
-        session.query(`USE \`${database.replaceAll('`', '')}\``);
-      }
-      session.query(`SET ${[...settings].map(([name, value]) => `${name} = ${value}`).join(', ')}`);
-      // Last, because nothing can be set after it.
-      if (user.readonly) session.query('SET readonly = 1');
-      return session;
-    } catch (error) {
-      session.close();
-      throw error;
-    }
+    return settings;
   }
 
   /** Ends the query with this tag. `ASYNC`, because waiting for the end could wait for ever. */

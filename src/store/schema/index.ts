@@ -3,7 +3,7 @@ import { forecastRecords } from './forecast-records.js';
 import { planRecords } from './plan-records.js';
 import { records } from './records.js';
 import type { SchemaStatement } from './statement.js';
-import { flowsAndUsage } from './usage.js';
+import { flowsAndUsage, widerFlows } from './usage.js';
 import { views } from './views.js';
 
 export { localTable, type Placement, render, type SchemaStatement } from './statement.js';
@@ -23,4 +23,13 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 4, name: 'what choice and bands of forecasts rest on', statements: forecastRecords },
   { version: 5, name: 'names and header fields of applications', statements: applications },
   { version: 6, name: 'what plans rent', statements: planRecords },
+  { version: 7, name: 'parts of large inserts are wide', statements: widerFlows },
 ];
+
+/** Days after which rows of a table expire, of those that are kept for days and not for ever. */
+export const EXPIRY_DAYS: ReadonlyMap<string, number> = new Map(
+  MIGRATIONS.flatMap(({ statements }) => statements).flatMap((statement) => {
+    const days = statement.kind === 'table' ? /INTERVAL (\d+) DAY/.exec(statement.layout)?.[1] : undefined;
+    return statement.kind === 'table' && days !== undefined ? [[statement.name, Number(days)] as const] : [];
+  }),
+);

@@ -37,7 +37,19 @@ export interface ColumnsStatement {
   readonly columns: readonly string[];
 }
 
-export type SchemaStatement = TableStatement | RollupStatement | ViewStatement | ColumnsStatement;
+/** Settings that an existing table gets, on the servers that hold its rows. */
+export interface SettingsStatement {
+  readonly kind: 'settings';
+  readonly table: string;
+  readonly settings: readonly string[];
+}
+
+export type SchemaStatement =
+  | TableStatement
+  | RollupStatement
+  | ViewStatement
+  | ColumnsStatement
+  | SettingsStatement;
 
 /** Where the schema is made. */
 export interface Placement {
@@ -76,6 +88,10 @@ export function render(statement: SchemaStatement, placement: Placement): string
     return [...new Set([localTable(statement.table, placement), statement.table])].map(
       (table) => `ALTER TABLE ${database}.${table}${on} ${added}`,
     );
+  }
+  if (statement.kind === 'settings') {
+    const table = `${database}.${localTable(statement.table, placement)}`;
+    return [`ALTER TABLE ${table}${on} MODIFY SETTING ${statement.settings.join(', ')}`];
   }
   const { name, columns, layout, version } = statement;
   const local = localTable(name, placement);
