@@ -5,6 +5,14 @@
 
 #define TG_MAX_LABELS 8
 
+/* Octets from `offset` on: of the frame, or inside a tunnel of the packet that carries this one. */
+TG_INLINE tg_u32 tg_available(const struct tg_frame *frame, volatile struct tg_cursor *cursor, tg_u32 offset)
+{
+	tg_u32 end = cursor->depth ? cursor->end : frame->wire_octets;
+
+	return end > offset ? end - offset : 0;
+}
+
 TG_INLINE int tg_step_ipv4(const struct tg_frame *frame, struct tg_packet *packet,
 			   volatile struct tg_cursor *cursor)
 {
@@ -19,7 +27,7 @@ TG_INLINE int tg_step_ipv4(const struct tg_frame *frame, struct tg_packet *packe
 		return TG_UNPARSED_BAD_IP_HEADER;
 	/* Lying lengths: a total length that is impossible for the frame is replaced by what the wire
 	 * carried. */
-	available = frame->wire_octets > offset ? frame->wire_octets - offset : 0;
+	available = tg_available(frame, cursor, offset);
 	total = tg_load16(p + 2);
 	if (total < header || total > available)
 		total = available;
@@ -51,7 +59,7 @@ TG_INLINE int tg_step_ipv6(const struct tg_frame *frame, struct tg_packet *packe
 		return TG_UNPARSED_SHORT_IP;
 	if ((p[0] >> 4) != 6)
 		return TG_UNPARSED_BAD_IP_HEADER;
-	available = frame->wire_octets > offset ? frame->wire_octets - offset : 0;
+	available = tg_available(frame, cursor, offset);
 	total = (tg_u32)tg_load16(p + 4) + 40;
 	if (total == 40 || total > available)
 		total = available;
