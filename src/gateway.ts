@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { Piscina } from 'piscina';
+import { linksDown } from './actuate/index.js';
 import type { PipelineFigures } from './api/dependencies.js';
 import { Observations } from './api/observations.js';
 import { ApiServer } from './api/server.js';
@@ -488,7 +489,9 @@ export class Gateway implements Component {
 
   #makeCycle(): PlanningCycle {
     const { config, logger } = this.#options;
-    const prices = new LinkPrices(this.#store.client, config.gateway, this.#prices, config.links);
+    const prices = new LinkPrices(this.#store.client, config.gateway, this.#prices, config.links, () =>
+      this.#linksDown(),
+    );
     this.#linkPrices = prices;
     return new PlanningCycle({
       client: this.#store.client,
@@ -502,6 +505,17 @@ export class Gateway implements Component {
       observe: this.#observations.observe,
       settings: cycleSettings(config, this.#prices.instance(config.plan.instance)),
     });
+  }
+
+  /** Links to plan without. Where nobody can tell, all of them count as up: the guard still watches what they lose. */
+  async #linksDown(): Promise<ReadonlySet<string>> {
+    const { config, logger } = this.#options;
+    try {
+      return await linksDown(actuatedLinks(config), config.links.find((link) => link.wayOut)?.netns);
+    } catch (error) {
+      logger.warn({ reason: messageOf(error) }, 'links could not be looked at; all count as up');
+      return new Set();
+    }
   }
 
   /** Writes down what would be missed after a crash. */

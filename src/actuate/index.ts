@@ -39,6 +39,7 @@ export {
 export { KubernetesActuator, type KubernetesOptions, type KubernetesWorkload } from './kubernetes.js';
 export { FileLease } from './lease.js';
 export type { ActuatedLink, EndpointsOf, ServiceEndpoint } from './link.js';
+export { linksDown } from './link-health.js';
 export { LinkRates } from './link-rates.js';
 export { type BlackoutWindow, type Policy, reasonsAgainst, shareMoved } from './policy.js';
 export {

@@ -22,12 +22,21 @@ export class LinkPrices {
   readonly #book: PriceBook;
   readonly #links: readonly PricedLink[];
   readonly #records: PriceRecords;
+  readonly #down: () => Promise<ReadonlySet<string>>;
 
-  constructor(client: Client, gateway: string, book: PriceBook, links: readonly PricedLink[]) {
+  /** @param down ids of the links that can carry nothing now */
+  constructor(
+    client: Client,
+    gateway: string,
+    book: PriceBook,
+    links: readonly PricedLink[],
+    down: () => Promise<ReadonlySet<string>>,
+  ) {
     this.#client = client;
     this.#gateway = gateway;
     this.#book = book;
     this.#links = links.filter((link) => link.wayOut);
+    this.#down = down;
     this.#records = new PriceRecords({ client, gateway, book });
   }
 
@@ -38,6 +47,7 @@ export class LinkPrices {
       this.#gateway,
       nowMs,
     );
+    const down = await this.#down();
     const links: PlanLink[] = [];
     for (const link of this.#links) {
       const tariff = this.#book.tariff(link.tariff);
@@ -48,7 +58,7 @@ export class LinkPrices {
         usdPerGb: marginalUsdPerGb(tariff, sent.get(link.linkId) ?? 0),
         portHourUsd: tariff.portHourUsd,
         tariffId: link.tariff,
-        healthy: true,
+        healthy: !down.has(link.linkId),
         ...(tariff.circuit === undefined
           ? {}
           : { circuit: await this.#circuitOf(link, tariff.circuit, nowMs) }),

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { linksDown } from '../../src/actuate/link-health.js';
 import { type LinkEvent, LinkWatch } from '../../src/actuate/link-watch.js';
 import { type NetnsPair, netnsPair, netnsSkipReason } from '../support/netns.js';
 
@@ -35,8 +36,14 @@ describe.skipIf(skip !== undefined)(`link watch${skip === undefined ? '' : ` (sk
       },
       { timeout: 10_000, interval: 100 },
     );
+    const links = ['left', 'gone'].map((interfaceName) => ({
+      linkId: `over-${interfaceName}`,
+      interfaceName,
+    }));
+    expect(await linksDown(links, pair.leftPath)).toEqual(new Set(['over-gone']));
     far('down');
     await vi.waitFor(() => expect(last()).toBe(false), { timeout: 10_000 });
+    expect(await linksDown(links, pair.leftPath)).toEqual(new Set(['over-left', 'over-gone']));
     far('up');
     await vi.waitFor(() => expect(last()).toBe(true), { timeout: 10_000 });
   });

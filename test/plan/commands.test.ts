@@ -153,12 +153,13 @@ instances: []
       ...{ packetsOut: 1, packetsIn: 0, flows: 1 },
     });
     const at = (text: string): number => Date.parse(text);
+    const noneDown = async () => new Set<string>();
     // Three samples of 100 Mbit/s on the first of October, all within the month's free ones.
     await store.client.insertRows(
       'usage_5m',
       ['00:00:00', '00:05:00', '00:10:00'].map((t) => usage(`2026-10-01 ${t}`, 'by-transit', 100e6 * 37.5)),
     );
-    const before = new LinkPrices(store.client, 'priced', book, links(10e6));
+    const before = new LinkPrices(store.client, 'priced', book, links(10e6), noneDown);
     const [metered, transit, line] = await before.planLinks(at('2026-10-01T12:00:00Z'));
     expect(metered?.usdPerGb).toBe(2);
     // 31 days × 288 × 5 % = 446 free samples; the day so far aims no higher than the commit of 1 Mbit/s.
@@ -170,13 +171,18 @@ instances: []
     await before.planLinks(at('2026-10-01T13:00:00Z'));
     await store.client.insertRows('usage_1h', [usage('2026-10-01 14:00:00', 'by-metered', 3e9)]);
     // A new process, links of another capacity: what the month was is known from the store.
-    const after = new LinkPrices(store.client, 'priced', book, links(100e6));
+    const after = new LinkPrices(store.client, 'priced', book, links(100e6), noneDown);
     const later = await after.planLinks(at('2026-10-02T00:00:00Z'));
     expect(later[0]?.usdPerGb).toBe(1);
     expect(later[1]?.burst?.freeSamples).toBe(443);
-    const next = await new LinkPrices(store.client, 'priced', book, links(100e6)).planLinks(
-      at('2026-10-03T00:00:00Z'),
-    );
+    const next = await new LinkPrices(
+      store.client,
+      'priced',
+      book,
+      links(100e6),
+      async () => new Set(['by-transit']),
+    ).planLinks(at('2026-10-03T00:00:00Z'));
+    expect(next.map((link) => link.healthy)).toEqual([true, false, true]);
     expect(next[2]?.circuit).toMatchObject({ currentMbps: 100, sinceMs: at('2026-10-02T00:00:00Z') });
     const rows = await store.client.query<{ usdPerGb: number; validFrom: string }>(
       `SELECT usdPerGb, toString(validFrom) AS validFrom FROM link_prices FINAL WHERE gateway = 'priced' AND linkId = 'by-metered' ORDER BY link_prices.validFrom`,
