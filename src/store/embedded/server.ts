@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { chmodSync, createWriteStream, mkdirSync, rmSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
@@ -40,6 +41,11 @@ export interface EngineOptions {
   readonly maxReaders: number;
 }
 
+/** Measuring goes before storing: what the engine is late with waits in the spool. */
+const NICENESS = 5;
+
+// Before the engine is loaded: the threads that it starts inherit this.
+setPriority(NICENESS);
 const options = JSON.parse(process.env.TIDEGATE_ENGINE ?? '{}') as EngineOptions;
 giveUpPrivileges();
 const sessions = new Sessions(options.directory, options.maxMemoryBytes);
