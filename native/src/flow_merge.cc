@@ -29,7 +29,8 @@ void FlowTable::PrefetchEntry(uint64_t hash) const
 
 	if (index != kNone)
 		PrefetchHot(index);
-	// GCC takes a function that does nothing but prefetch for one without effect, and drops the calls of it.
+	// GCC takes a function that does nothing but prefetch for one without effect, and drops the calls of
+	// it.
 	asm volatile("");
 }
 
