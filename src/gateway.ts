@@ -20,6 +20,7 @@ import {
   captureSettings,
   cycleSettings,
   linkOf,
+  linksNetns,
   watchedInterfaces,
 } from './config/parts.js';
 import { type ConfigChanges, configChanges, withReloaded } from './config/reload.js';
@@ -116,7 +117,7 @@ export class Gateway implements Component {
     this.#source = new XdpSource(captureSettings(config, named), undefined, childLogger(logger, 'capture'));
     this.#forecasts = new ForecastPool({ logger: childLogger(logger, 'forecast') });
     this.#planner = new Planner({ logger: childLogger(logger, 'plan') });
-    const netns = config.links.find((link) => link.wayOut)?.netns;
+    const netns = linksNetns(config);
     this.#operations = new PlanOperations({
       gateway: config.gateway,
       config: config.actuate,
@@ -511,7 +512,7 @@ export class Gateway implements Component {
   async #linksDown(): Promise<ReadonlySet<string>> {
     const { config, logger } = this.#options;
     try {
-      return await linksDown(actuatedLinks(config), config.links.find((link) => link.wayOut)?.netns);
+      return await linksDown(actuatedLinks(config), linksNetns(config));
     } catch (error) {
       logger.warn({ reason: messageOf(error) }, 'links could not be looked at; all count as up');
       return new Set();

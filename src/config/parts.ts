@@ -69,6 +69,10 @@ export function blockLinks(
   return links;
 }
 
+/** Network namespace of the ways out; undefined = this process's. */
+export const linksNetns = (config: GatewayConfig): string | undefined =>
+  config.links.find((link) => link.wayOut)?.netns;
+
 /** The ways out as actuators address them. */
 export const actuatedLinks = (config: GatewayConfig): ActuatedLink[] =>
   config.links
