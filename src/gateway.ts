@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { Piscina } from 'piscina';
 import { linksDown } from './actuate/index.js';
 import type { PipelineFigures } from './api/dependencies.js';
 import { Observations } from './api/observations.js';
@@ -9,8 +8,6 @@ import { ApiServer } from './api/server.js';
 import type { Component } from './base/component.js';
 import { defineErrors, messageOf } from './base/errors.js';
 import { childLogger, type Logger } from './base/logger.js';
-import { withoutUndefined } from './base/without-undefined.js';
-import { workerFile } from './base/worker-file.js';
 import { XdpSource } from './capture/xdp.js';
 import { consoleDirectory } from './config/console-directory.js';
 import { keptCapabilities } from './config/kept-capabilities.js';
@@ -27,25 +24,21 @@ import { type ConfigChanges, configChanges, withReloaded } from './config/reload
 import { removeRuntimeFile, runDirectory, writeRuntimeFile } from './config/runtime-file.js';
 import type { GatewayConfig } from './config/schema.js';
 import { examine } from './doctor/index.js';
-import { type ModelInfo, PodLabels, WorkloadRegistry } from './fingerprint/index.js';
 import { ForecastPool } from './forecast/index.js';
-import { IpfixExporter } from './ipfix/index.js';
+import type { IpfixExporter } from './ipfix/index.js';
+import { ipfixExporter, usageCollector } from './optional-parts.js';
 import { PlanningCycle } from './pipeline/cycle.js';
-import { Ingest } from './pipeline/ingest.js';
-import type { IngestWorkerData } from './pipeline/ingest-worker.js';
+import type { Ingest } from './pipeline/ingest.js';
 import { LinkPrices } from './pipeline/link-prices.js';
-import { ModelInUse } from './pipeline/model-in-use.js';
 import { PlanOperations } from './pipeline/plan-operations.js';
 import { nextChange } from './pipeline/plan-words.js';
 import { RateMeter } from './pipeline/rate-meter.js';
-import { relearnWorkloads } from './pipeline/relearn.js';
-import { type GatewayStatus, packetsOf, planStatusOf, type WorkloadStatus } from './pipeline/status.js';
-import { WorkloadMemory } from './pipeline/workload-memory.js';
+import { Recognition } from './pipeline/recognition.js';
+import { type GatewayStatus, packetsOf, planStatusOf } from './pipeline/status.js';
 import { Planner } from './plan/index.js';
 import { PriceBook } from './pricing/index.js';
 import { Store } from './store/index.js';
 import { setLogLevel } from './telemetry/log.js';
-import { PrometheusClient, UsageCollector } from './usage/index.js';
 
 const fail = defineErrors({
   TG_GATEWAY_NO_INTERFACE: {
@@ -66,8 +59,6 @@ const RATE_EVERY_MS = 1_000;
 const DRAIN_MS = 60_000;
 /** A store that takes nothing for so long is not waited for: what it lacks is in the spool. */
 const AWAY_MS = 5_000;
-/** One keeps up with some 250k records/s; a second takes over while the first encodes for the store, or dies. */
-const INGEST_THREADS = 2;
 
 /**
  * A gateway: the composition root, and the only file that knows all the rooms. `start` brings it up from the store
@@ -78,6 +69,7 @@ export class Gateway implements Component {
   readonly #startedMs = Date.now();
   readonly #store: Store;
   readonly #source: XdpSource;
+  readonly #recognition: Recognition;
   readonly #forecasts: ForecastPool;
   readonly #planner: Planner;
   readonly #prices: PriceBook;
@@ -87,14 +79,10 @@ export class Gateway implements Component {
   #config: GatewayConfig;
   readonly #rate = new RateMeter();
   readonly #observations = new Observations();
-  #registry: WorkloadRegistry | undefined;
-  #model: ModelInUse | undefined;
-  #memory: WorkloadMemory | undefined;
   #ingest: Ingest | undefined;
   #cycle: PlanningCycle | undefined;
   #privileged: string | undefined;
   #linkPrices: LinkPrices | undefined;
-  #pool: Piscina | undefined;
   #timer: NodeJS.Timeout | undefined;
   #sampler: NodeJS.Timeout | undefined;
   readonly #started: Component[] = [];
@@ -115,6 +103,13 @@ export class Gateway implements Component {
       observe: this.#observations.observe,
     });
     this.#source = new XdpSource(captureSettings(config, named), undefined, childLogger(logger, 'capture'));
+    this.#recognition = new Recognition({
+      gateway: config.gateway,
+      dataDirectory: config.dataDirectory,
+      config: config.fingerprint,
+      client: () => this.#store.client,
+      logger,
+    });
     this.#forecasts = new ForecastPool({ logger: childLogger(logger, 'forecast') });
     this.#planner = new Planner({ logger: childLogger(logger, 'plan') });
     const netns = linksNetns(config);
@@ -125,8 +120,8 @@ export class Gateway implements Component {
       ...(netns === undefined ? {} : { netns }),
       dataDirectory: config.dataDirectory,
       client: () => this.#store.client,
-      endpointKeysOf: (workloadId) => this.#registry?.endpointsOf(workloadId) ?? [],
-      names: () => this.#names(),
+      endpointKeysOf: (workloadId) => this.#recognition.endpointKeysOf(workloadId),
+      names: () => this.#recognition.names(),
       steering: () => this.#source.steering,
       logger: childLogger(logger, 'actuate'),
       observe: this.#observations.observe,
@@ -146,34 +141,19 @@ export class Gateway implements Component {
       await this.#up(this.#store);
       await this.#up(this.#forecasts);
       await this.#up(this.#planner);
-      this.#model = await ModelInUse.open({
-        configured: config.fingerprint.model,
-        dataDirectory: config.dataDirectory,
-        logger,
-      });
-      const registry = new WorkloadRegistry({
-        ...config.fingerprint,
-        modelId: this.#model.current.info.id,
-      });
-      this.#registry = registry;
-      this.#memory = new WorkloadMemory({
-        client: this.#store.client,
-        gateway: config.gateway,
-        registry,
-        file: join(config.dataDirectory, 'workloads.json'),
-        logger,
-      });
-      this.#memory.restore();
-      await this.#readPods(registry);
+      await this.#up(this.#recognition);
       // The ingest needs the interfaces' numbers, which are known once the source is attached; batches that come
       // before are impossible because nothing has been handed over yet.
       await this.#up(this.#source);
-      this.#ingest = this.#makeIngest(registry, this.#model, await this.#exportRecords());
-      await this.#relearn();
+      const exporter = ipfixExporter(config, logger);
+      if (exporter !== undefined) await this.#up(exporter);
+      this.#ingest = this.#makeIngest(exporter);
+      await this.#recognition.relearn();
       await this.#up(this.#ingest);
       // What a crash interrupted may have to be undone in the datapath.
       await this.#up(this.#operations);
-      await this.#collectUsage();
+      const usage = usageCollector(config, () => this.#store.client, logger);
+      if (usage !== undefined) await this.#up(usage);
       this.#cycle = this.#makeCycle();
       if (config.cycle.enabled) await this.#up(this.#cycle);
       await this.#up(this.#api);
@@ -186,19 +166,6 @@ export class Gateway implements Component {
     this.#sampler = setInterval(() => this.#sampleRate(), RATE_EVERY_MS);
     this.#announce();
     logger.info({ gateway: config.gateway, mode: this.#options.mode }, 'gateway running');
-  }
-
-  /** Pods have addresses and labels: rules name by them. */
-  async #readPods(registry: WorkloadRegistry): Promise<void> {
-    const { config, logger } = this.#options;
-    const { kubernetes, hostLabels } = config.fingerprint;
-    if (kubernetes === undefined) return;
-    const pods = new PodLabels({
-      config: kubernetes,
-      onChange: (labels) => registry.changeHostLabels({ ...hostLabels, ...labels }),
-      logger: childLogger(logger, 'pods'),
-    });
-    await this.#up(pods);
   }
 
   /** A lab goes on making and removing network namespaces, so it keeps what it has. */
@@ -248,8 +215,8 @@ export class Gateway implements Component {
       reader: () => this.#store.reader,
       readerAccess: () => this.#store.endpoint(),
       writer: () => this.#store.client,
-      workloads: () => this.#knownWorkloads(),
-      reloadModel: () => this.reloadModel(),
+      workloads: () => this.#recognition.registry,
+      reloadModel: () => this.#recognition.reloadModel(),
       plans: this.#operations,
       approvalsFile: join(config.dataDirectory, 'approvals.json'),
       planNow: () => this.planNow(),
@@ -297,7 +264,6 @@ export class Gateway implements Component {
         logger.error({ err: error, reason: messageOf(error) }, 'a component did not stop in order');
       }
     }
-    await this.#pool?.destroy();
   }
 
   /** Stops metering and waits until what was seen is stored, as far as the store answers. */
@@ -341,9 +307,11 @@ export class Gateway implements Component {
       rate: { packetsPerSecond, bitsPerSecond: octetsPerSecond * 8 },
       flows: { active: source.activeFlows, records: source.flowRecords },
       records: { written: writer.storedRecords },
-      workloads: this.#workloads(),
+      workloads: this.#recognition.workloads(),
       forecasts: state?.forecasts ?? 0,
-      plan: state?.plan ? planStatusOf(state.plan, nextChange(state.plan, Date.now(), this.#names())) : null,
+      plan: state?.plan
+        ? planStatusOf(state.plan, nextChange(state.plan, Date.now(), this.#recognition.names()))
+        : null,
       store: { kind: this.#store.kind, reachable: writer.reachable, spoolBytes: writer.spoolBytes },
       warnings: [
         ...(this.#store.problem === undefined ? [] : [this.#store.problem.toLine()]),
@@ -369,42 +337,6 @@ export class Gateway implements Component {
     };
   }
 
-  /** Takes up a newly trained encoder. @throws TG_FINGERPRINT_MODEL_…; then the old one goes on */
-  async reloadModel(): Promise<ModelInfo> {
-    const model = this.#model;
-    if (model === undefined) throw new Error('no fingerprint model before the gateway has started');
-    const { info } = await model.reload();
-    this.#registry?.changeModel(info.id);
-    this.#options.logger.info({ modelId: info.id, trainedOn: info.trainedOn }, 'fingerprint model in use');
-    await this.#relearn();
-    return info;
-  }
-
-  /** Workloads that an earlier encoder knew get vectors of this one, from their stored records. */
-  async #relearn(): Promise<void> {
-    const { config, logger } = this.#options;
-    if (this.#registry === undefined || this.#model === undefined || this.#pool === undefined) return;
-    try {
-      const workloads = await relearnWorkloads({
-        client: this.#store.client,
-        gateway: config.gateway,
-        registry: this.#registry,
-        pool: this.#pool,
-        model: this.#model.current,
-        nowMs: Date.now(),
-      });
-      if (workloads > 0) logger.info({ workloads }, 'workloads encoded anew from stored records');
-    } catch (error) {
-      logger.warn({ reason: messageOf(error) }, 'workloads are encoded anew as their flows come');
-    }
-  }
-
-  #knownWorkloads(): WorkloadRegistry {
-    // The API starts after the registry stands.
-    if (this.#registry === undefined) throw new Error('no workload registry before the gateway has started');
-    return this.#registry;
-  }
-
   #sampleRate(): void {
     const { seenPackets, seenOctets } = this.#source.counters();
     this.#rate.update(performance.now(), [seenPackets, seenOctets]);
@@ -415,77 +347,19 @@ export class Gateway implements Component {
     this.#started.push(component);
   }
 
-  /** Names as of now: asked for each allocation of a plan, so they are looked up in one map. */
-  #names(): (workloadId: number) => string {
-    const names = new Map(this.#registry?.workloads().map((w) => [w.workloadId, w.name]));
-    return (workloadId) => names.get(workloadId) ?? `workload ${workloadId}`;
-  }
-
-  #workloads(): WorkloadStatus[] {
-    return (this.#registry?.workloads() ?? [])
-      .map((w) => ({
-        workloadId: w.workloadId,
-        name: w.name,
-        rateBps: this.#memory?.rates.get(w.workloadId) ?? 0,
-        flows: w.flows,
-      }))
-      .sort((a, b) => b.rateBps - a.rateBps || b.flows - a.flows);
-  }
-
-  /** Sends flow records to an IPFIX collector too, where one is configured. */
-  async #exportRecords(): Promise<IpfixExporter | undefined> {
+  #makeIngest(exporter: IpfixExporter | undefined): Ingest {
     const { config, logger } = this.#options;
-    const { collector } = config.ipfix;
-    if (collector === undefined) return undefined;
-    const exporter = new IpfixExporter({ ...config.ipfix, collector }, childLogger(logger, 'ipfix'));
-    await this.#up(exporter);
-    return exporter;
-  }
-
-  #makeIngest(registry: WorkloadRegistry, model: ModelInUse, exporter: IpfixExporter | undefined): Ingest {
-    const { config, logger } = this.#options;
-    const workerData: IngestWorkerData = {
-      block: { gateway: config.gateway, links: blockLinks(config, this.#source.interfaces()) },
-    };
-    this.#pool = new Piscina({
-      filename: workerFile(import.meta.url, './pipeline/ingest-worker'),
-      minThreads: 1,
-      maxThreads: INGEST_THREADS,
-      idleTimeout: 600_000,
-      workerData,
-    });
-    return new Ingest({
+    return this.#recognition.makeIngest({
       source: this.#source,
-      pool: this.#pool,
-      model: () => model.current,
-      registry,
       writer: this.#store.writer,
+      workerData: {
+        block: { gateway: config.gateway, links: blockLinks(config, this.#source.interfaces()) },
+      },
       // What a collector does not take is counted by the exporter; storing never waits for it.
       ...(exporter === undefined ? {} : { onAnnotated: (batch) => void exporter.export(batch) }),
       logger: childLogger(logger, 'ingest'),
       observe: this.#observations.observe,
     });
-  }
-
-  /** CPU and memory of the workloads' hosts, where there is a Prometheus to ask. */
-  async #collectUsage(): Promise<void> {
-    const { config, logger } = this.#options;
-    const { prometheus } = config.usage;
-    if (prometheus === undefined) return;
-    const { url, bearerToken, user, password, timeout } = prometheus;
-    await this.#up(
-      new UsageCollector({
-        gateway: config.gateway,
-        config: config.usage,
-        prometheus: new PrometheusClient({
-          url,
-          timeoutMs: timeout,
-          ...withoutUndefined({ bearerToken, user, password }),
-        }),
-        client: () => this.#store.client,
-        logger: childLogger(logger, 'usage'),
-      }),
-    );
   }
 
   #makeCycle(): PlanningCycle {
@@ -499,7 +373,7 @@ export class Gateway implements Component {
       forecasts: this.#forecasts,
       planner: this.#planner,
       links: () => prices.planLinks(Date.now()),
-      names: () => this.#names(),
+      names: () => this.#recognition.names(),
       onPlan: (plan) => this.#operations.offer(plan),
       gateway: config.gateway,
       logger: childLogger(logger, 'cycle'),
@@ -522,7 +396,7 @@ export class Gateway implements Component {
   /** Writes down what would be missed after a crash. */
   async #keep(): Promise<void> {
     try {
-      await this.#memory?.keep(Date.now());
+      await this.#recognition.keep(Date.now());
       // Each plan writes the prices that it was made with; until there is one, and without planning, nobody else does.
       if (this.#cycle?.state.plan === undefined) await this.#linkPrices?.planLinks(Date.now());
       await this.#operations.keep();
