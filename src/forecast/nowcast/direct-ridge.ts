@@ -1,4 +1,4 @@
-import { ridge } from './ridge.js';
+import { ridge, robustRidge } from './ridge.js';
 
 export interface DirectRidgeOptions {
   /** Steps ahead. */
@@ -21,9 +21,20 @@ const meanOf = (z: Float64Array, from: number, to: number): number => {
   return sum / (to - from + 1);
 };
 
+/** What the rule with the least squared and the one with the least absolute residuals say. */
+export interface DirectForecast {
+  readonly mean: number;
+  readonly median: number;
+}
+
+interface Rules {
+  readonly mean: Float64Array;
+  readonly median: Float64Array;
+}
+
 /**
- * Forecasts y[t+h] directly, one linear rule for one horizon: y[t+h] - y[t] on the last values, on means of the last
- * two hours, and on the same moments 1, 2, 3 and 7 days ago, before and after. Refitted once a day on the past alone.
+ * Forecasts y[t+h] directly, linear rules for one horizon: y[t+h] - y[t] on the last values, on means of the last two
+ * hours, and on the same moments 1, 2, 3 and 7 days ago, before and after. Refitted once a day on the past alone.
  */
 export class DirectRidge {
   readonly #options: DirectRidgeOptions;
@@ -31,7 +42,7 @@ export class DirectRidge {
   readonly #longest: number;
   readonly #days: readonly number[];
   #z = new Float64Array(0);
-  #beta: Float64Array | undefined;
+  #rules: Rules | undefined;
   #fittedAt = -1;
   #mean = 0;
   #deviation = 1;
@@ -50,17 +61,21 @@ export class DirectRidge {
   }
 
   /** y[t+h] from y[0…t]; undefined while there is too little history. */
-  forecast(y: Float64Array, t: number): number | undefined {
-    const d = this.#options.stepsPerDay;
-    if (this.#beta === undefined || t - this.#fittedAt >= d) this.#fit(y, t);
-    if (this.#beta === undefined) return undefined;
+  forecast(y: Float64Array, t: number): DirectForecast | undefined {
+    if (this.#rules === undefined || t - this.#fittedAt >= this.#options.stepsPerDay) this.#fit(y, t);
+    const rules = this.#rules;
+    if (rules === undefined) return undefined;
     const reach = Math.max(0, t - this.#longest - 1);
     // Only the part that the features look at is transformed.
     for (let i = reach; i <= t; i += 1) this.#z[i] = this.#transform(y[i]!);
     const row = new Float64Array(this.#width);
     this.#features(t, row, 0);
+    return { mean: this.#said(rules.mean, row, t), median: this.#said(rules.median, row, t) };
+  }
+
+  #said(beta: Float64Array, row: Float64Array, t: number): number {
     let z = this.#z[t]!;
-    for (let i = 0; i < row.length; i += 1) z += row[i]! * this.#beta[i]!;
+    for (let i = 0; i < row.length; i += 1) z += row[i]! * beta[i]!;
     const value = z * this.#deviation + this.#mean;
     return this.#options.log ? Math.exp(Math.min(value, 700)) - this.#shift : value;
   }
@@ -83,25 +98,27 @@ export class DirectRidge {
     this.#deviation = 1;
     for (let i = from; i <= t; i += 1) this.#z[i] = this.#transform(y[i]!);
     const recent = Math.max(from, t - 3 * d);
-    const mean = meanOf(this.#z, recent, t);
+    const center = meanOf(this.#z, recent, t);
     let squares = 0;
-    for (let i = recent; i <= t; i += 1) squares += (this.#z[i]! - mean) ** 2;
+    for (let i = recent; i <= t; i += 1) squares += (this.#z[i]! - center) ** 2;
     const deviation = Math.sqrt(squares / (t - recent + 1));
-    this.#mean = mean;
+    this.#mean = center;
     this.#deviation = deviation > 0 ? deviation : 1;
     for (let i = from; i <= t; i += 1) this.#z[i] = (this.#z[i]! - this.#mean) / this.#deviation;
 
     const width = this.#width;
-    const rows = new Float64Array(count * width);
+    const features = new Float64Array(count * width);
     const targets = new Float64Array(count);
     const weights = new Float64Array(count);
     for (let r = 0; r < count; r += 1) {
       const at = first + r;
-      this.#features(at, rows, r * width);
+      this.#features(at, features, r * width);
       targets[r] = this.#z[at + horizon]! - this.#z[at]!;
       weights[r] = 0.5 ** ((last - at) / (halfLifeDays * d));
     }
-    this.#beta = ridge(rows, targets, weights, width, LAMBDA);
+    const rows = { features, targets, weights, width };
+    const mean = ridge(rows, LAMBDA);
+    this.#rules = { mean, median: robustRidge(rows, LAMBDA, mean) };
     this.#fittedAt = t;
   }
 

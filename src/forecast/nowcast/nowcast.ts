@@ -1,4 +1,5 @@
 import { DirectRidge } from './direct-ridge.js';
+import { PolynomialWeights } from './polynomial-weights.js';
 
 export interface NowcastOptions {
   /** Steps ahead that are forecast. */
@@ -6,79 +7,82 @@ export interface NowcastOptions {
   readonly stepsPerDay: number;
 }
 
-const MEMBERS = ['raw', 'log', 'rawLong', 'logLong', 'persistence', 'recentMean', 'seasonalStep'] as const;
-/** How sharply the better members are preferred, over how many days, re-weighed every so many hours. */
-const POWER = 6;
-const JUDGED_DAYS = 3;
-const REWEIGH_HOURS = 3;
+/** Linear rules on values and on logarithms, by least squares and by least absolute residuals; and three simple ones. */
+const MEMBERS = [
+  'mean',
+  'median',
+  'logMean',
+  'logMedian',
+  'persistence',
+  'recentMean',
+  'seasonalStep',
+] as const;
+/** A day counts half after so many, to the rules and to the mixture. */
+const HALF_LIFE_DAYS = 5;
+/** What the linear rules learn from. */
+const RULES = { windowDays: 14, halfLifeDays: HALF_LIFE_DAYS } as const;
+const RECENT_STEPS = 6;
 
 /**
- * The near future of one series, step after step: seven simple members, weighted by (best error / own error)⁶ over
- * the last three days. Every forecast uses the past only. Call {@link Nowcast.at} with ascending t.
+ * The near future of one series, step after step: seven simple members, mixed by weights that follow their realised
+ * errors. Every forecast uses the past only. Call {@link Nowcast.at} with ascending, consecutive t.
  */
 export class Nowcast {
   readonly #y: Float64Array;
   readonly #options: NowcastOptions;
-  readonly #ridges: readonly DirectRidge[];
-  /** What each member said about step t, by member. */
-  readonly #said: readonly Float64Array[];
-  #weights: Float64Array | undefined;
-  #weighedAt = Number.NEGATIVE_INFINITY;
+  readonly #plain: DirectRidge;
+  readonly #log: DirectRidge;
+  readonly #mixture: PolynomialWeights;
+  /** By target step, until it is known: what each member said, and the weights that mixed it. */
+  readonly #pending = new Map<number, { readonly said: Float64Array; readonly weights: Float64Array }>();
 
   /** @param first the first origin that will be asked for: what precedes it is history */
   constructor(y: Float64Array, first: number, options: NowcastOptions) {
     this.#y = y;
     this.#options = options;
-    const ridgeOf = (log: boolean, windowDays: number, halfLifeDays: number): DirectRidge =>
-      new DirectRidge({ ...options, log, windowDays, halfLifeDays }, first);
-    this.#ridges = [
-      ridgeOf(false, 14, 5),
-      ridgeOf(true, 14, 5),
-      ridgeOf(false, 28, 14),
-      ridgeOf(true, 28, 14),
-    ];
-    this.#said = MEMBERS.map(() => new Float64Array(y.length + options.horizon).fill(Number.NaN));
+    this.#plain = new DirectRidge({ ...options, ...RULES, log: false }, first);
+    this.#log = new DirectRidge({ ...options, ...RULES, log: true }, first);
+    this.#mixture = new PolynomialWeights(MEMBERS.length, HALF_LIFE_DAYS * options.stepsPerDay);
   }
 
   /** The forecast of y[t + horizon] from y[0…t]. */
   at(t: number): number {
     const y = this.#y;
-    const h = this.#options.horizon;
-    const d = this.#options.stepsPerDay;
-    const target = t + h;
-    for (const [m, model] of this.#ridges.entries()) {
-      this.#said[m]![target] = model.forecast(y, t) ?? y[t]!;
+    const known = this.#pending.get(t);
+    if (known !== undefined) {
+      this.#mixture.learn(known.weights, known.said, y[t]!);
+      this.#pending.delete(t);
     }
-    const recent = Math.min(6, t + 1);
-    let sum = 0;
-    for (let k = 0; k < recent; k += 1) sum += y[t - k]!;
-    this.#said[4]![target] = y[t]!;
-    this.#said[5]![target] = sum / recent;
-    this.#said[6]![target] = target >= d && t >= d ? y[t]! + y[target - d]! - y[t - d]! : y[t]!;
-    if (t - this.#weighedAt >= (REWEIGH_HOURS * d) / 24) this.#weigh(t);
+    const said = this.#members(t);
+    const { weights } = this.#mixture;
+    this.#pending.set(t + this.#options.horizon, { said, weights });
     let forecast = 0;
-    for (let m = 0; m < MEMBERS.length; m += 1) {
-      forecast += this.#weights![m]! * Math.max(0, this.#said[m]![target]!);
-    }
+    for (let m = 0; m < said.length; m += 1) forecast += weights[m]! * said[m]!;
     return forecast;
   }
 
-  #weigh(t: number): void {
-    const from = Math.max(0, t - JUDGED_DAYS * this.#options.stepsPerDay);
-    const errors = this.#said.map((said) => {
-      let sum = 0;
-      let count = 0;
-      for (let i = from; i <= t; i += 1) {
-        if (Number.isNaN(said[i]!)) continue;
-        sum += Math.abs(said[i]! - this.#y[i]!);
-        count += 1;
-      }
-      return count > 0 ? sum / count : 0;
-    });
-    const best = Math.min(...errors);
-    const raw = errors.map((error) => (error > 0 ? (Math.max(best, 1e-12 * error) / error) ** POWER : 1));
-    const total = raw.reduce((a, b) => a + b, 0);
-    this.#weights = Float64Array.from(raw, (weight) => weight / total);
-    this.#weighedAt = t;
+  /** What each of {@link MEMBERS} says of y[t + horizon], none below 0. */
+  #members(t: number): Float64Array {
+    const y = this.#y;
+    const { horizon, stepsPerDay } = this.#options;
+    const target = t + horizon;
+    const last = y[t]!;
+    const plain = this.#plain.forecast(y, t);
+    const log = this.#log.forecast(y, t);
+    const recent = Math.min(RECENT_STEPS, t + 1);
+    let sum = 0;
+    for (let k = 0; k < recent; k += 1) sum += y[t - k]!;
+    const before = t - stepsPerDay;
+    const seasonal =
+      before >= 0 && target >= stepsPerDay ? last + y[target - stepsPerDay]! - y[before]! : last;
+    return Float64Array.of(
+      plain?.mean ?? last,
+      plain?.median ?? last,
+      log?.mean ?? last,
+      log?.median ?? last,
+      last,
+      sum / recent,
+      seasonal,
+    ).map((value) => Math.max(0, value));
   }
 }
