@@ -12,3 +12,13 @@ export function positiveSeconds(text: string): number {
     throw new InvalidArgumentError('expected a number of seconds above 0');
   return seconds;
 }
+
+/** Parses a whole number ≥ `least`. */
+export const wholeNumber =
+  (least: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < least)
+      throw new InvalidArgumentError(`expected a whole number of at least ${least}`);
+    return value;
+  };

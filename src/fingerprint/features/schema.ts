@@ -91,3 +91,34 @@ export function blockOffset(schema: FeatureSchema, name: string): number {
   if (block === undefined) throw new RangeError(`schema ${schema.id} has no block ${name}`);
   return block.offset;
 }
+
+/** Where the blocks of a schema begin. */
+export interface BlockOffsets {
+  readonly protocol: number;
+  readonly volume: number;
+  readonly sizes: number;
+  readonly gaps: number;
+  readonly payloads: number;
+  readonly flags: number;
+  readonly stack: number;
+  readonly hops: number;
+  readonly payloadShape: number;
+  readonly payloadAt: number;
+  readonly payloadBag: number;
+  readonly stackExact: number;
+}
+
+export const blockOffsets = (schema: FeatureSchema): BlockOffsets => ({
+  protocol: blockOffset(schema, 'protocol'),
+  volume: blockOffset(schema, 'volume'),
+  sizes: blockOffset(schema, 'sizes'),
+  gaps: blockOffset(schema, 'gaps'),
+  payloads: blockOffset(schema, 'payloads'),
+  flags: blockOffset(schema, 'flags'),
+  stack: blockOffset(schema, 'stack'),
+  hops: blockOffset(schema, 'hops'),
+  payloadShape: blockOffset(schema, 'payloadShape'),
+  payloadAt: blockOffset(schema, 'payloadAt'),
+  payloadBag: blockOffset(schema, 'payloadBag'),
+  stackExact: blockOffset(schema, 'stackExact'),
+});

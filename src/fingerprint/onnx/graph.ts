@@ -1,16 +1,8 @@
-import {
-  type AttributeValue,
-  type Dimension,
-  type OnnxNode,
-  type OnnxTensor,
-  writeModel,
-} from './model-file.js';
+import type { Dimension } from './model-file.js';
+import { NodeList, type Value } from './node-list.js';
+import { broadcast, product, sameShape } from './shapes.js';
 
-/** A tensor of the graph under construction. */
-export interface Value {
-  readonly name: string;
-  readonly shape: readonly Dimension[];
-}
+export type { Value } from './node-list.js';
 
 interface TapeEntry {
   readonly output: Value;
@@ -25,33 +17,23 @@ interface TapeEntry {
  * be a name (dynamic) as long as no gradient is asked for.
  */
 export class GraphBuilder {
-  readonly #nodes: OnnxNode[] = [];
-  readonly #initializers: OnnxTensor[] = [];
-  readonly #inputs: Value[] = [];
-  readonly #outputs: Value[] = [];
+  readonly #nodes = new NodeList();
   readonly #tape: TapeEntry[] = [];
-  readonly #axes = new Map<string, string>();
-  #names = 0;
 
   get nodeCount(): number {
-    return this.#nodes.length;
+    return this.#nodes.count;
   }
 
   input(name: string, shape: readonly Dimension[]): Value {
-    const value = { name, shape };
-    this.#inputs.push(value);
-    return value;
+    return this.#nodes.input(name, shape);
   }
 
   output(name: string, value: Value): void {
-    this.#emit('Identity', [value], value.shape, {}, name);
-    this.#outputs.push({ name, shape: value.shape });
+    this.#nodes.output(name, value);
   }
 
   constant(data: Float32Array, shape: readonly number[]): Value {
-    const name = this.#name();
-    this.#initializers.push({ name, shape, data });
-    return { name, shape };
+    return this.#nodes.constant(data, shape);
   }
 
   scalar(value: number): Value {
@@ -59,23 +41,14 @@ export class GraphBuilder {
   }
 
   toModel(name: string, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
-    return writeModel(
-      {
-        name,
-        nodes: this.#nodes,
-        initializers: this.#initializers,
-        inputs: this.#inputs,
-        outputs: this.#outputs,
-      },
-      metadata,
-    );
+    return this.#nodes.toModel(name, metadata);
   }
 
   /** a·b with either operand transposed, plus an optional bias row. */
   matmul(a: Value, b: Value, options: { transA?: boolean; transB?: boolean; bias?: Value } = {}): Value {
     const { transA = false, transB = false, bias } = options;
     const shape = [a.shape[transA ? 1 : 0]!, b.shape[transB ? 0 : 1]!];
-    const output = this.#emit('Gemm', bias ? [a, b, bias] : [a, b], shape, {
+    const output = this.#nodes.emit('Gemm', bias ? [a, b, bias] : [a, b], shape, {
       ...(transA ? { transA: 1 } : {}),
       ...(transB ? { transB: 1 } : {}),
     });
@@ -87,20 +60,20 @@ export class GraphBuilder {
   }
 
   add(a: Value, b: Value): Value {
-    const output = this.#emit('Add', [a, b], broadcast(a.shape, b.shape));
+    const output = this.#nodes.emit('Add', [a, b], broadcast(a.shape, b.shape));
     return this.#record(output, [a, b], (g) => [this.#sumTo(g, a.shape), this.#sumTo(g, b.shape)]);
   }
 
   sub(a: Value, b: Value): Value {
-    const output = this.#emit('Sub', [a, b], broadcast(a.shape, b.shape));
+    const output = this.#nodes.emit('Sub', [a, b], broadcast(a.shape, b.shape));
     return this.#record(output, [a, b], (g) => [
       this.#sumTo(g, a.shape),
-      this.#sumTo(this.#emit('Neg', [g], g.shape), b.shape),
+      this.#sumTo(this.#nodes.emit('Neg', [g], g.shape), b.shape),
     ]);
   }
 
   mul(a: Value, b: Value): Value {
-    const output = this.#emit('Mul', [a, b], broadcast(a.shape, b.shape));
+    const output = this.#nodes.emit('Mul', [a, b], broadcast(a.shape, b.shape));
     return this.#record(output, [a, b], (g) => [
       this.#sumTo(this.mul(g, b), a.shape),
       this.#sumTo(this.mul(g, a), b.shape),
@@ -108,20 +81,20 @@ export class GraphBuilder {
   }
 
   div(a: Value, b: Value): Value {
-    const output = this.#emit('Div', [a, b], broadcast(a.shape, b.shape));
+    const output = this.#nodes.emit('Div', [a, b], broadcast(a.shape, b.shape));
     return this.#record(output, [a, b], (g) => [
       this.#sumTo(this.div(g, b), a.shape),
-      this.#sumTo(this.#emit('Neg', [this.div(this.mul(g, output), b)], output.shape), b.shape),
+      this.#sumTo(this.#nodes.emit('Neg', [this.div(this.mul(g, output), b)], output.shape), b.shape),
     ]);
   }
 
   relu(a: Value): Value {
-    const output = this.#emit('Relu', [a], a.shape);
-    return this.#record(output, [a], (g) => [this.mul(g, this.#emit('Sign', [output], a.shape))]);
+    const output = this.#nodes.emit('Relu', [a], a.shape);
+    return this.#record(output, [a], (g) => [this.mul(g, this.#nodes.emit('Sign', [output], a.shape))]);
   }
 
   sqrt(a: Value): Value {
-    const output = this.#emit('Sqrt', [a], a.shape);
+    const output = this.#nodes.emit('Sqrt', [a], a.shape);
     return this.#record(output, [a], (g) => [this.div(this.mul(g, this.scalar(0.5)), output)]);
   }
 
@@ -150,20 +123,18 @@ export class GraphBuilder {
 
   /** Limits to ±bound; no gradient flows through it (it is only used on inputs). */
   clip(a: Value, bound: number): Value {
-    return this.#emit('Clip', [a, this.scalar(-bound), this.scalar(bound)], a.shape);
+    return this.#nodes.emit('Clip', [a, this.scalar(-bound), this.scalar(bound)], a.shape);
   }
 
   /** The first columns of a matrix; no gradient flows through it (it is only used on inputs). */
   firstColumns(a: Value, columns: number): Value {
-    const name = this.#name();
-    const ends = [this.#integers([0]), this.#integers([columns]), this.#integers([1])];
-    this.#nodes.push({ op: 'Slice', inputs: [a.name, ...ends], outputs: [name], attributes: {} });
-    return { name, shape: [a.shape[0]!, columns] };
+    const ends = [0, columns, 1].map((value) => this.#nodes.integers([value]));
+    return this.#nodes.emit('Slice', [a, ...ends], [a.shape[0]!, columns]);
   }
 
   /** The same value, behind which no gradient flows. */
   stopGradient(a: Value): Value {
-    return this.#emit('Identity', [a], a.shape);
+    return this.#nodes.emit('Identity', [a], a.shape);
   }
 
   /** Rows scaled to length 1. */
@@ -180,7 +151,7 @@ export class GraphBuilder {
 
   /** The same as {@link layerNorm} in one operator: for inference. */
   fusedLayerNorm(a: Value, gain: Value, bias: Value): Value {
-    return this.#emit('LayerNormalization', [a, gain, bias], a.shape, { epsilon: { float: 1e-5 } });
+    return this.#nodes.emit('LayerNormalization', [a, gain, bias], a.shape, { epsilon: { float: 1e-5 } });
   }
 
   /**
@@ -188,35 +159,40 @@ export class GraphBuilder {
    * anything, 0 included. No gradient flows into Q.
    */
   softCrossEntropy(logits: Value, targets: Value): Value {
-    const logSoftmax = this.#emit('LogSoftmax', [logits], logits.shape, { axis: logits.shape.length - 1 });
-    const product = this.#emit('Mul', [targets, logSoftmax], logits.shape);
+    const logSoftmax = this.#nodes.emit('LogSoftmax', [logits], logits.shape, {
+      axis: logits.shape.length - 1,
+    });
+    const product = this.#nodes.emit('Mul', [targets, logSoftmax], logits.shape);
     const sum = this.#reduceSum(product, [0, 1], [], false);
-    const loss = this.#emit('Neg', [sum], []);
+    const loss = this.#nodes.emit('Neg', [sum], []);
     return this.#record(loss, [logits], (g) => {
       const mass = this.#reduceSum(targets, [1], [targets.shape[0]!, 1], true);
-      const expected = this.#emit('Mul', [this.#emit('Exp', [logSoftmax], logits.shape), mass], logits.shape);
-      return [this.mul(this.#emit('Sub', [expected, targets], logits.shape), g)];
+      const expected = this.#nodes.emit(
+        'Mul',
+        [this.#nodes.emit('Exp', [logSoftmax], logits.shape), mass],
+        logits.shape,
+      );
+      return [this.mul(this.#nodes.emit('Sub', [expected, targets], logits.shape), g)];
     });
   }
 
   /** Cuts a flat vector into pieces of the given shapes, in order. */
   split(flat: Value, shapes: readonly (readonly number[])[]): Value[] {
     const sizes = shapes.map(product);
-    const names = shapes.map(() => this.#name());
-    this.#nodes.push({
-      op: 'Split',
-      inputs: [flat.name, this.#integers(sizes)],
-      outputs: names,
-      attributes: { axis: 0 },
-    });
-    return shapes.map((shape, i) => this.#reshape({ name: names[i]!, shape: [sizes[i]!] }, shape));
+    const pieces = this.#nodes.emitSeveral(
+      'Split',
+      [flat, this.#nodes.integers(sizes)],
+      sizes.map((size) => [size]),
+      { axis: 0 },
+    );
+    return pieces.map((piece, i) => this.#reshape(piece, shapes[i]!));
   }
 
   /** Pieces end to end as one flat vector. */
   concatFlat(pieces: readonly Value[]): Value {
     const flat = pieces.map((piece) => this.#reshape(piece, [product(piece.shape as number[])]));
     const total = flat.reduce((sum, piece) => sum + (piece.shape[0] as number), 0);
-    return this.#emit('Concat', flat, [total], { axis: 0 });
+    return this.#nodes.emit('Concat', flat, [total], { axis: 0 });
   }
 
   /** Gradients of a scalar with respect to values, by walking back over the recorded operations. */
@@ -229,7 +205,7 @@ export class GraphBuilder {
         if (part === undefined) return;
         const { name } = entry.inputs[i]!;
         const sofar = gradientOf.get(name);
-        gradientOf.set(name, sofar ? this.#emit('Add', [sofar, part], part.shape) : part);
+        gradientOf.set(name, sofar ? this.#nodes.emit('Add', [sofar, part], part.shape) : part);
       });
     }
     return values.map((value) => {
@@ -239,62 +215,18 @@ export class GraphBuilder {
     });
   }
 
-  #name(): string {
-    this.#names += 1;
-    return `t${this.#names}`;
-  }
-
-  #emit(
-    op: string,
-    inputs: readonly Value[],
-    shape: readonly Dimension[],
-    attributes: Readonly<Record<string, AttributeValue>> = {},
-    name = this.#name(),
-  ): Value {
-    this.#nodes.push({ op, inputs: inputs.map((input) => input.name), outputs: [name], attributes });
-    return { name, shape };
-  }
-
   #record(output: Value, inputs: readonly Value[], backward: TapeEntry['backward']): Value {
     this.#tape.push({ output, inputs, backward });
     return output;
   }
 
-  #integers(values: readonly number[]): string {
-    const key = values.join(',');
-    let name = this.#axes.get(key);
-    if (name === undefined) {
-      name = this.#name();
-      this.#axes.set(key, name);
-      this.#initializers.push({
-        name,
-        shape: [values.length],
-        data: BigInt64Array.from(values, (value) => BigInt(value)),
-      });
-    }
-    return name;
-  }
-
   #reduceSum(a: Value, axes: readonly number[], shape: readonly Dimension[], keep: boolean): Value {
-    const name = this.#name();
-    this.#nodes.push({
-      op: 'ReduceSum',
-      inputs: [a.name, this.#integers(axes)],
-      outputs: [name],
-      attributes: { keepdims: keep ? 1 : 0 },
-    });
-    return { name, shape };
+    const along = this.#nodes.integers(axes);
+    return this.#nodes.emit('ReduceSum', [a, along], shape, { keepdims: keep ? 1 : 0 });
   }
 
   #reshape(a: Value, shape: readonly number[]): Value {
-    const name = this.#name();
-    this.#nodes.push({
-      op: 'Reshape',
-      inputs: [a.name, this.#integers(shape)],
-      outputs: [name],
-      attributes: {},
-    });
-    return { name, shape };
+    return this.#nodes.emit('Reshape', [a, this.#nodes.integers(shape)], shape);
   }
 
   /** A gradient shaped like `like` from one that is broadcast over it. */
@@ -303,7 +235,7 @@ export class GraphBuilder {
       new Float32Array(product(like.shape as number[])).fill(1),
       like.shape as number[],
     );
-    return this.#emit('Mul', [ones, gradient], like.shape);
+    return this.#nodes.emit('Mul', [ones, gradient], like.shape);
   }
 
   /** Undoes broadcasting: sums a gradient over the axes along which its operand was repeated. */
@@ -319,19 +251,4 @@ export class GraphBuilder {
     const summed = this.#reduceSum(gradient, axes, kept, true);
     return sameShape(kept, shape) ? summed : this.#reshape(summed, shape as number[]);
   }
-}
-
-const product = (shape: readonly number[]): number => shape.reduce((total, size) => total * size, 1);
-
-const sameShape = (a: readonly Dimension[], b: readonly Dimension[]): boolean =>
-  a.length === b.length && a.every((size, i) => size === b[i]);
-
-/** The shape of an element-wise operation under numpy's broadcasting rules. */
-function broadcast(a: readonly Dimension[], b: readonly Dimension[]): Dimension[] {
-  const rank = Math.max(a.length, b.length);
-  return Array.from({ length: rank }, (_, i) => {
-    const left = a[i - (rank - a.length)] ?? 1;
-    const right = b[i - (rank - b.length)] ?? 1;
-    return left === 1 ? right : left;
-  });
 }

@@ -3,38 +3,10 @@ import type { FeatureVariant } from '../features/schema.js';
 import type { FlowDataset } from './dataset.js';
 import { stratifiedGroupFolds } from './folds.js';
 import { LinearAlgebra } from './linear-algebra.js';
-import { type Scores, scores } from './metrics.js';
-import { takeRows } from './normalisation.js';
-import { poolRows } from './pooling.js';
 import { Random } from './random.js';
-import {
-  type Predictions,
-  type RecogniserOptions,
-  recognise,
-  type TaskItems,
-  type UnlabelledFlows,
-} from './task.js';
-
-const METHODS = ['knn1', 'majority', 'portProtocol', 'rawKnn', 'rawKnnOld', 'pca32'] as const;
-type Method = (typeof METHODS)[number];
-
-/** Figures of one task: the encoder's and, from the same data and split, those of everything it must beat. */
-export interface TaskReport {
-  readonly features: FeatureVariant;
-  readonly split: string;
-  readonly unit: TaskItems['unit'];
-  readonly supervision: RecogniserOptions['supervision'];
-  readonly classes: number;
-  readonly captures: number;
-  readonly flows: number;
-  /** Items that were asked for: flows, or captures. */
-  readonly items: number;
-  readonly knn1: Scores;
-  readonly baselines: Readonly<Record<Exclude<Method, 'knn1'>, Scores>>;
-  readonly clustering: { readonly nmi: number; readonly purity: number };
-  readonly clusteringPca32: { readonly nmi: number; readonly purity: number };
-  readonly training: { readonly steps: number; readonly seconds: number; readonly graphSeconds: number };
-}
+import { type RecogniserOptions, recognise, type TaskItems } from './task.js';
+import { pickItems, prepare, unlabelledOf } from './task-items.js';
+import { gather, gathered, report, type TaskReport } from './task-report.js';
 
 export interface EvaluationReport {
   readonly tasks: readonly TaskReport[];
@@ -59,134 +31,6 @@ const LEAST_CAPTURES = 3;
 /** Where that leaves nothing: one to learn from, one to ask. */
 const FEWEST_CAPTURES = 2;
 const LEAST_QUERIES = 5;
-
-interface Prepared {
-  readonly items: TaskItems;
-  /** Capture of each item. */
-  readonly capture: Int32Array;
-  readonly flows: number;
-}
-
-/** The labelled items of a data set; `keep` chooses classes. */
-function prepare(dataset: FlowDataset, keep: (label: string, captures: number) => boolean): Prepared {
-  const inCaptures = new Map<string, Set<number>>();
-  const note = (label: string, capture: number): void => {
-    if (label === '') return;
-    const set = inCaptures.get(label) ?? new Set();
-    inCaptures.set(label, set.add(capture));
-  };
-  const kept = (label: string): boolean => label !== '' && keep(label, inCaptures.get(label)?.size ?? 0);
-  if (dataset.unit === 'capture') {
-    const flowsOf = new Int32Array(dataset.captures.length);
-    for (const capture of dataset.capture) flowsOf[capture]! += 1;
-    dataset.captureLabels.forEach((label, capture) => {
-      if (flowsOf[capture]! > 0) note(label, capture);
-    });
-    const pooled = poolRows(dataset.features, dataset.capture, dataset.captures.length);
-    const rows = dataset.captures
-      .map((_, i) => i)
-      .filter((i) => flowsOf[i]! > 0 && kept(dataset.captureLabels[i]!));
-    return {
-      items: {
-        unit: 'capture',
-        features: takeRows(pooled, rows),
-        labels: rows.map((i) => dataset.captureLabels[i]!),
-      },
-      capture: Int32Array.from(rows),
-      flows: rows.reduce((sum, i) => sum + flowsOf[i]!, 0),
-    };
-  }
-  dataset.labels.forEach((label, row) => {
-    note(label, dataset.capture[row]!);
-  });
-  const rows = dataset.labels.map((_, row) => row).filter((row) => kept(dataset.labels[row]!));
-  return {
-    items: {
-      unit: 'flow',
-      features: takeRows(dataset.features, rows),
-      labels: rows.map((row) => dataset.labels[row]!),
-    },
-    capture: Int32Array.from(rows, (row) => dataset.capture[row]!),
-    flows: rows.length,
-  };
-}
-
-const pickItems = (items: TaskItems, rows: readonly number[]): TaskItems => ({
-  unit: items.unit,
-  features: takeRows(items.features, rows),
-  labels: rows.map((row) => items.labels[row]!),
-});
-
-/** All flows of the captures for which `inside` holds, without their labels. */
-function unlabelledOf(dataset: FlowDataset, inside: (capture: number) => boolean): UnlabelledFlows {
-  const rows = Array.from(dataset.capture.keys()).filter((row) => inside(dataset.capture[row]!));
-  return {
-    features: takeRows(dataset.features, rows),
-    weakKeys: {
-      endpoint: Int32Array.from(rows, (row) => dataset.weakKeys.endpoint[row]!),
-      port: Int32Array.from(rows, (row) => dataset.weakKeys.port[row]!),
-    },
-  };
-}
-
-interface Gathered {
-  readonly truth: string[];
-  readonly predicted: Record<Method, string[]>;
-  readonly parts: Predictions[];
-  readonly sizes: number[];
-}
-
-const gathered = (): Gathered => ({
-  truth: [],
-  predicted: { knn1: [], majority: [], portProtocol: [], rawKnn: [], rawKnnOld: [], pca32: [] },
-  parts: [],
-  sizes: [],
-});
-
-function gather(into: Gathered, query: TaskItems, predictions: Predictions): void {
-  into.truth.push(...query.labels);
-  for (const method of METHODS) into.predicted[method].push(...predictions[method]);
-  into.parts.push(predictions);
-  into.sizes.push(query.labels.length);
-}
-
-function report(
-  of: Gathered,
-  leastCount: number,
-  rest: Pick<TaskReport, 'features' | 'split' | 'unit' | 'supervision' | 'captures' | 'flows'>,
-): TaskReport {
-  const score = (method: Method): Scores => scores(of.truth, of.predicted[method], leastCount);
-  const weighted = (value: (part: Predictions) => number): number =>
-    of.parts.reduce((sum, part, i) => sum + value(part) * of.sizes[i]!, 0) / Math.max(1, of.truth.length);
-  const mean = (value: (part: Predictions) => number): number =>
-    of.parts.reduce((sum, part) => sum + value(part), 0) / of.parts.length;
-  return {
-    ...rest,
-    classes: new Set(of.truth).size,
-    items: of.truth.length,
-    knn1: score('knn1'),
-    baselines: {
-      majority: score('majority'),
-      portProtocol: score('portProtocol'),
-      rawKnn: score('rawKnn'),
-      rawKnnOld: score('rawKnnOld'),
-      pca32: score('pca32'),
-    },
-    clustering: {
-      nmi: weighted((part) => part.clustering.nmi),
-      purity: weighted((part) => part.clustering.purity),
-    },
-    clusteringPca32: {
-      nmi: weighted((part) => part.clusteringPca32.nmi),
-      purity: weighted((part) => part.clusteringPca32.purity),
-    },
-    training: {
-      steps: of.parts[0]!.encoder.training.steps,
-      seconds: mean((part) => part.encoder.training.seconds),
-      graphSeconds: mean((part) => part.encoder.training.graphSeconds),
-    },
-  };
-}
 
 const recogniserOptions = (
   options: EvaluationOptions,

@@ -1,11 +1,14 @@
 import type { FingerprintConfig } from '../config.js';
 import { fail } from '../errors.js';
+import { isUnanswered, nearEnough, nearestWorkloads, ruledAs } from './choice.js';
 import { observeDrift } from './drift.js';
+import { type EndpointState, EndpointTable } from './endpoint-table.js';
+import { EventLog } from './event-log.js';
 import type { Labels } from './host-labels.js';
 import { mergeAlike, UNANSWERED } from './merging.js';
 import { WorkloadRules } from './rules.js';
 import { type RegistrySnapshot, readSnapshot, writeSnapshot } from './snapshot.js';
-import type { Assignment, EndpointSummary, Workload, WorkloadEvent, WorkloadEventKind } from './types.js';
+import type { Assignment, EndpointSummary, Workload, WorkloadEvent } from './types.js';
 import {
   absorb,
   describe,
@@ -27,23 +30,6 @@ export type RegistryOptions = Pick<
     readonly modelId: string;
   };
 
-/** Unanswered connection attempts of any port are one workload: a scan is not a thousand services. */
-const UNANSWERED_PACKETS_PER_FLOW = 4;
-const TCP = 6;
-const MAX_EVENTS = 10_000;
-
-interface EndpointState {
-  workloadId: number;
-  lastMs: number;
-  service: string;
-}
-
-/** `6/443/shop.example.com` of the endpoint `6/443/192.0.2.1/shop.example.com`; undefined where no name was seen. */
-function namedService(key: string): string | undefined {
-  const [protocol, port, , name] = key.split('/');
-  return name === undefined ? undefined : `${protocol}/${port}/${name}`;
-}
-
 /**
  * Which workload each service endpoint belongs to. Synchronous and deterministic: the same observations in the same
  * order give the same ids. An endpoint stays with its workload; a new one joins the workload that serves its
@@ -54,12 +40,9 @@ export class WorkloadRegistry {
   readonly #options: RegistryOptions;
   #rules: WorkloadRules;
   readonly #workloads = new Map<number, WorkloadState>();
-  /** In order of last use, the longest unused first. */
-  readonly #endpoints = new Map<string, EndpointState>();
+  readonly #endpoints = new EndpointTable();
   readonly #aliases = new Map<number, number>();
-  /** Service by name (`6/443/shop.example.com`) → an endpoint of it. */
-  readonly #named = new Map<string, string>();
-  #events: WorkloadEvent[] = [];
+  readonly #events = new EventLog();
   #modelId: string;
   #nextId = 1;
   #lastMergeMs = 0;
@@ -108,11 +91,7 @@ export class WorkloadRegistry {
 
   /** Workloads most like a vector, best first. */
   nearest(vector: ArrayLike<number>, count: number): { workload: Workload; similarity: number }[] {
-    return [...this.#workloads.values()]
-      .map((state) => ({ state, similarity: similarityTo(state, vector) }))
-      .sort((a, b) => b.similarity - a.similarity || a.state.id - b.state.id)
-      .slice(0, count)
-      .map(({ state, similarity }) => ({ workload: describe(state), similarity }));
+    return nearestWorkloads(this.#workloads.values(), vector, count);
   }
 
   /** A name by a person; it stays whatever the workload does. @throws TG_FINGERPRINT_WORKLOAD */
@@ -147,7 +126,9 @@ export class WorkloadRegistry {
       workload.endpoints += 1;
       workload.services.set(state.service, 0);
     }
-    this.#event('split', workload.id, nowMs, `${name} was split off`, { endpoints: endpointKeys.length });
+    this.#events.add('split', workload.id, nowMs, `${name} was split off`, {
+      endpoints: endpointKeys.length,
+    });
     return describe(workload);
   }
 
@@ -203,9 +184,7 @@ export class WorkloadRegistry {
 
   /** Events since the last call. */
   takeEvents(): WorkloadEvent[] {
-    const events = this.#events;
-    this.#events = [];
-    return events;
+    return this.#events.take();
   }
 
   snapshot(): RegistrySnapshot {
@@ -227,11 +206,6 @@ export class WorkloadRegistry {
     this.#workloads.clear();
     this.#endpoints.clear();
     this.#aliases.clear();
-    this.#named.clear();
-    for (const key of state.endpoints.keys()) {
-      const named = namedService(key);
-      if (named !== undefined) this.#named.set(named, key);
-    }
     for (const [id, workload] of state.workloads) this.#workloads.set(id, workload);
     for (const [key, endpoint] of state.endpoints) this.#endpoints.set(key, endpoint);
     for (const [from, into] of state.aliases) this.#aliases.set(from, into);
@@ -246,18 +220,13 @@ export class WorkloadRegistry {
   }
 
   #assign(endpoint: EndpointSummary, nowMs: number): Assignment {
-    const unanswered =
-      endpoint.protocol === TCP &&
-      endpoint.reversePackets === 0 &&
-      endpoint.packets < endpoint.flows * UNANSWERED_PACKETS_PER_FLOW;
+    const unanswered = isUnanswered(endpoint);
     const service = unanswered ? UNANSWERED : serviceKey(endpoint);
     const known = this.#endpoints.get(endpoint.key);
     // An endpoint that answers for the first time is judged afresh.
     const stays = known !== undefined && (known.service === service || unanswered);
     if (stays) {
-      this.#endpoints.delete(endpoint.key);
-      this.#endpoints.set(endpoint.key, known);
-      known.lastMs = nowMs;
+      this.#endpoints.touch(endpoint.key, known, nowMs);
       const state = this.#workloads.get(known.workloadId)!;
       // Without a vector, as after a change of the encoder, there is nothing to be far from.
       const score = hasVector(state) ? similarityTo(state, endpoint.pooled) : 1;
@@ -268,9 +237,10 @@ export class WorkloadRegistry {
     const ruled = this.#rules.nameOf(endpoint);
     const nearest =
       ruled === undefined
-        ? (this.#byServerName(endpoint, service) ?? this.#nearestFor(endpoint, service))
-        : this.#byRule(ruled);
-    const state = nearest?.state ?? this.#found(nowMs);
+        ? (this.#byServerName(endpoint, service) ??
+          nearEnough(this.#workloads, endpoint.pooled, service, this.#options))
+        : ruledAs(this.#workloads.values(), ruled);
+    const state = nearest ?? this.#found(nowMs);
     const isNew = nearest === undefined;
     const score = hasVector(state) ? similarityTo(state, endpoint.pooled) : 1;
     if (ruled !== undefined && isNew) {
@@ -281,50 +251,20 @@ export class WorkloadRegistry {
     }
     state.endpoints += 1;
     this.#endpoints.set(endpoint.key, { workloadId: state.id, lastMs: nowMs, service });
-    const named = namedService(endpoint.key);
-    if (named !== undefined) this.#named.set(named, endpoint.key);
     if (unanswered) state.services.set(UNANSWERED, 0);
     this.#learn(state, endpoint, score, nowMs);
     if (isNew) {
       const { name } = describe(state);
-      this.#event('new', state.id, nowMs, `new workload ${name}`, { endpoint: endpoint.key });
+      this.#events.add('new', state.id, nowMs, `new workload ${name}`, { endpoint: endpoint.key });
     }
     this.#trim();
     return { workloadId: state.id, score, isNew };
   }
 
-  #byRule(name: string): { state: WorkloadState } | undefined {
-    for (const state of this.#workloads.values())
-      if (state.namedBy === 'rule' && state.name === name) return { state };
-    return undefined;
-  }
-
   /** The workload of another address where the same name is served on the same port. */
-  #byServerName({ key }: EndpointSummary, service: string): { state: WorkloadState } | undefined {
-    const named = service === UNANSWERED ? undefined : namedService(key);
-    const sibling = named === undefined ? undefined : this.#endpoints.get(this.#named.get(named) ?? '');
-    const state = sibling?.service === service ? this.#workloads.get(sibling.workloadId) : undefined;
-    return state && { state };
-  }
-
-  /** The best workload that the endpoint is near enough to. */
-  #nearestFor(endpoint: EndpointSummary, service: string): { state: WorkloadState } | undefined {
-    const { joinSamePort, joinOtherPort, maxWorkloads } = this.#options;
-    const full = this.#workloads.size >= maxWorkloads;
-    let best: WorkloadState | undefined;
-    let bestMargin = Number.NEGATIVE_INFINITY;
-    for (const state of this.#workloads.values()) {
-      if (service === UNANSWERED || state.services.has(UNANSWERED)) {
-        if (service === UNANSWERED && state.services.has(UNANSWERED)) return { state };
-        continue;
-      }
-      const threshold = state.services.has(service) ? joinSamePort : joinOtherPort;
-      const margin = similarityTo(state, endpoint.pooled) - threshold;
-      if (margin <= bestMargin) continue;
-      best = state;
-      bestMargin = margin;
-    }
-    return best !== undefined && (bestMargin >= 0 || full) ? { state: best } : undefined;
+  #byServerName({ key }: EndpointSummary, service: string): WorkloadState | undefined {
+    const sibling = service === UNANSWERED ? undefined : this.#endpoints.sibling(key);
+    return sibling?.service === service ? this.#workloads.get(sibling.workloadId) : undefined;
   }
 
   #found(nowMs: number): WorkloadState {
@@ -337,7 +277,7 @@ export class WorkloadRegistry {
   #learn(state: WorkloadState, endpoint: EndpointSummary, score: number, nowMs: number): void {
     const silentMs = nowMs - state.lastSeenMs;
     if (state.flows > 0 && silentMs >= this.#options.returnAfter)
-      this.#event('returned', state.id, nowMs, `${describe(state).name} is back`, { silentMs });
+      this.#events.add('returned', state.id, nowMs, `${describe(state).name} is back`, { silentMs });
     absorb(state, endpoint, nowMs);
     const reading = observeDrift(
       state.drift,
@@ -349,7 +289,7 @@ export class WorkloadRegistry {
     if (reading.changed) {
       const { sizeDrift, errorRatio, distanceRise } = reading;
       const details = { sizeDrift, errorRatio, distanceRise };
-      this.#event('changed', state.id, nowMs, `${describe(state).name} behaves differently`, details);
+      this.#events.add('changed', state.id, nowMs, `${describe(state).name} behaves differently`, details);
     }
   }
 
@@ -361,31 +301,18 @@ export class WorkloadRegistry {
     for (const endpoint of this.#endpoints.values())
       if (endpoint.workloadId === from.id) endpoint.workloadId = into.id;
     const words = `${name} is now part of ${describe(into).name}`;
-    this.#event('merged', into.id, nowMs, words, { from: from.id, similarity });
+    this.#events.add('merged', into.id, nowMs, words, { from: from.id, similarity });
   }
 
   #forget(key: string, endpoint: EndpointState): void {
     this.#endpoints.delete(key);
-    const named = namedService(key);
-    if (named !== undefined && this.#named.get(named) === key) this.#named.delete(named);
     this.#workloads.get(endpoint.workloadId)!.endpoints -= 1;
   }
 
   #trim(): void {
     while (this.#endpoints.size > this.#options.maxEndpoints) {
-      const [key, endpoint] = this.#endpoints.entries().next().value!;
-      this.#forget(key, endpoint);
+      const oldest = this.#endpoints.oldest();
+      if (oldest) this.#forget(...oldest);
     }
-  }
-
-  #event(
-    kind: WorkloadEventKind,
-    workloadId: number,
-    atMs: number,
-    words: string,
-    details: WorkloadEvent['details'],
-  ): void {
-    if (this.#events.length >= MAX_EVENTS) this.#events.shift();
-    this.#events.push({ kind, workloadId, atMs, words, details });
   }
 }

@@ -58,7 +58,7 @@ export interface RegistryContents {
   readonly modelId: string;
   readonly nextId: number;
   readonly workloads: ReadonlyMap<number, WorkloadState>;
-  readonly endpoints: ReadonlyMap<string, EndpointRecord>;
+  readonly endpoints: Iterable<readonly [string, EndpointRecord]>;
   readonly aliases: ReadonlyMap<number, number>;
 }
 
