@@ -83,6 +83,9 @@ async function storeBench(context: CliContext, output: OutputFormat): Promise<vo
     [`top talkers of 1 h in ${result.rows} records, ms`, String(result.queries.topTalkers1hMs)],
     ['rates by minute over a day, ms', String(result.queries.perMinuteDayMs)],
     [`nearest of ${result.vectors} fingerprints, ms`, String(result.queries.nearest1MMs)],
+    ['the same by comparing with each, ms', String(result.nearest.exactMs)],
+    ['of the 10 nearest, found by the index', String(result.nearest.recallAt10)],
+    ['making that index, s', String(result.nearest.indexSeconds)],
   ];
   context.stdout.write(
     renderTable(shown, [

@@ -15,7 +15,10 @@ export interface Migration {
   readonly statements: readonly SchemaStatement[];
 }
 
-/** Every change so far, in order. A number is never reused, and a published migration is never edited. */
+/**
+ * Every change so far, in order. A number is never reused, and a published migration is never edited, except for its views:
+ * they hold no rows, and every start makes them anew.
+ */
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, name: 'flows and usage rollups', statements: flowsAndUsage },
   { version: 2, name: 'workloads, forecasts, plans, journal', statements: records },

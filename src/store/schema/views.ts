@@ -3,6 +3,34 @@ import type { SchemaStatement } from './statement.js';
 /** IPv4 addresses without their mapping prefix. */
 const address = (column: string): string => `replaceOne(toString(${column}), '::ffff:', '')`;
 
+const PAIR =
+  'cityHash64(gateway, sourceIPv6Address, destinationIPv6Address, destinationTransportPort, protocolIdentifier)';
+
+/** Records of a sample stand for all that it was drawn from. */
+const ALL_OCTETS = 'sum((octetsOut + octetsIn) * samplingPacketInterval)';
+
+/**
+ * An hour has nearly as many pairs of hosts as records. So all of them are only added up under one number each, which
+ * takes a third of the time that their addresses do; those of the 1000 largest numbers are read again and added up by
+ * their addresses. The sums are exact; a pair could only be missed if another one of the hour had its 64-bit number.
+ * Addresses become words last. GLOBAL, so that a cluster finds the numbers once, for all shards.
+ */
+const topTalkers = `WITH (SELECT now64(9) - INTERVAL 1 HOUR) AS since
+SELECT gateway, ${address('sourceIPv6Address')} AS source, ${address('destinationIPv6Address')} AS destination,
+  port, protocol, workloadId, octets, packets, records
+FROM (
+  SELECT gateway, sourceIPv6Address, destinationIPv6Address, destinationTransportPort AS port, protocolIdentifier AS protocol,
+    any(workloadId) AS workloadId, ${ALL_OCTETS} AS octets,
+    sum((packetsOut + packetsIn) * samplingPacketInterval) AS packets, count() AS records
+  FROM flows WHERE flowEndNanoseconds >= since AND ${PAIR} GLOBAL IN (
+    SELECT pair FROM (
+      SELECT ${PAIR} AS pair, ${ALL_OCTETS} AS octets FROM flows WHERE flowEndNanoseconds >= since
+      GROUP BY pair ORDER BY octets DESC LIMIT 1000
+    )
+  )
+  GROUP BY gateway, sourceIPv6Address, destinationIPv6Address, port, protocol ORDER BY octets DESC LIMIT 1000
+) ORDER BY octets DESC`;
+
 /**
  * The measured rate of burstable billing as carriers compute it: for each link, month and direction, the traffic of all
  * workloads is added up in 5-minute samples, a sample without traffic is 0, the top 5 % of the month's samples are
@@ -26,19 +54,7 @@ FROM (
 
 /** What an analyst would look for. */
 export const views: readonly SchemaStatement[] = [
-  {
-    kind: 'view',
-    name: 'top_talkers',
-    // Addresses become words only after the few that matter are found.
-    select: `SELECT gateway, ${address('sourceIPv6Address')} AS source, ${address('destinationIPv6Address')} AS destination,
-  port, protocol, workloadId, octets, packets, records
-FROM (
-  SELECT gateway, sourceIPv6Address, destinationIPv6Address, destinationTransportPort AS port, protocolIdentifier AS protocol,
-    any(workloadId) AS workloadId, sum(octetsOut + octetsIn) AS octets, sum(packetsOut + packetsIn) AS packets, count() AS records
-  FROM flows WHERE flowEndNanoseconds >= now64(9) - INTERVAL 1 HOUR
-  GROUP BY gateway, sourceIPv6Address, destinationIPv6Address, port, protocol ORDER BY octets DESC LIMIT 1000
-) ORDER BY octets DESC`,
-  },
+  { kind: 'view', name: 'top_talkers', select: topTalkers },
   {
     kind: 'view',
     name: 'workload_hourly',
