@@ -27,10 +27,10 @@ CONSOLE_SOURCES := $(shell find src/console -type f 2>/dev/null)
 
 say = @printf '\033[36m▶\033[0m %s\n' "$(1)" >&2
 
-.PHONY: setup setup-test build bpf native ts console run test bench bench-packet bench-replay fuzz lint fmt package test-package reference clean help
+.PHONY: setup setup-test build bpf native ts console run test bench bench-packet bench-replay fuzz soak lint fmt package test-package reference clean help
 
 help:
-	@echo 'make run [SECONDS=90] [INTERFACE=eth1,eth2] | test | build | bench | bench-packet | bench-replay | fuzz [SECONDS=60] | lint | fmt | package | clean'
+	@echo 'make run [SECONDS=90] [INTERFACE=eth1,eth2] | test | build | bench | bench-packet | bench-replay | fuzz [SECONDS=60] | soak [SECONDS=20] [SEED=1] | lint | fmt | package | clean'
 
 ## set-up ---------------------------------------------------------------------------------------------------
 
@@ -115,10 +115,26 @@ endif
 
 ## test -----------------------------------------------------------------------------------------------------
 
-test: setup-test build lint
+test: setup-test build lint build/test/other-layout build/test/foreign.bpf.o
 	$(call say,tests)
 	@$(BIN)/tsc -p tsconfig.test.json
 	@$(BIN)/vitest run $(TESTS)
+
+# A datapath of another layout, which a test drains: the loader and the programs compiled with TG_TRIAL_LAYOUT.
+TRIAL := -DTG_TRIAL_LAYOUT -DTG_ABI_VERSION=1004
+TRIAL_LOADER := test/capture/fixtures/other-layout.cc $(wildcard native/src/loader*.cc) \
+	$(addprefix native/src/,predecessor.cc pinned_ring.cc delta_decoder.cc btf_fields.cc nic_probe.cc xdp_features.cc)
+
+build/test/other-layout: $(TRIAL_LOADER) $(BPF_SOURCES) $(wildcard native/src/*.h) | $(STAMPS)/debian
+	$(call say,a datapath of another layout)
+	@mkdir -p build/test
+	@$(CLANG_BPF) $(TRIAL) -c bpf/gateway.bpf.c -o build/test/other-layout.bpf.o
+	@g++ -std=c++20 -O0 -Wall -Wextra -Werror -Wno-missing-field-initializers $(TRIAL) -Ibpf -Inative/src \
+		-o $@ $(TRIAL_LOADER) -lbpf
+
+build/test/%.bpf.o: test/capture/fixtures/%.bpf.c | $(STAMPS)/debian
+	@mkdir -p build/test
+	@$(CLANG_BPF) -c $< -o $@
 
 lint: $(STAMPS)/npm
 	$(call say,lint)
@@ -143,6 +159,11 @@ bench-packet: build
 
 bench-replay: build setup-test
 	@node dist/cli/main.js bench replay
+
+# Floods, TCP, stalls, kills and full rings in a random order, the same for the same SEED; the sum must come out.
+soak: setup-test build
+	@TIDEGATE_SOAK_SECONDS=$(or $(SECONDS_ARG),20) TIDEGATE_SOAK_SEED=$(or $(SEED),1) \
+		$(BIN)/vitest run test/capture/soak.test.ts
 
 # Parser and cache under libFuzzer with the sanitizers; new inputs go to build/fuzz/corpus, the seeds stay as they are.
 fuzz: build/fuzz/meter build/fuzz/decode | $(STAMPS)/debian-test

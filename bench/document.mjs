@@ -58,6 +58,23 @@ const TABLES = {
       `A flow takes ${number(bytesPerFlow.table)} octets of the table and ${number(bytesPerFlow.process)} of the process's memory at ${number(bytesPerFlow.flows)} flows; a batch of ${number(rowsPerBatch)} rows is in JavaScript and back after ${number(jsMicrosecondsPerBatch, 1)} µs.`,
     ].join('\n\n');
   },
+  flood({ sent, senders, seconds, lost, ...r }) {
+    const reasons = Object.entries(lost).map(([reason, packets]) => `${number(packets)} \`${reason}\``);
+    return [
+      `${number(sent)} SYNs, each from a random source, by ${senders} senders in ${number(seconds, 1)} s, on ${on(r)}`,
+      table(
+        ['what', 'packets'],
+        [
+          ['seen', number(r.seen)],
+          ['stored in records of single flows', number(r.single)],
+          ['in records of pairs of prefixes', number(r.byPrefix)],
+          ['in records of the protocol', number(r.byProtocol)],
+          ['lost', reasons.length === 0 ? 'none' : reasons.join(', ')],
+        ],
+      ),
+      `At most ${number(r.mostActiveFlows)} flows were held (\`maxFlows\` ${number(r.maxFlows)}), and the process grew by ${number(r.mostMemoryBytes / 2 ** 20)} MiB. Of the ${number(r.prefixes)} /16 that sources were of, ${number(r.prefixesComplete)} have every packet in records of their own; what the others miss is what is in the protocol's record or lost, to the packet.`,
+    ].join('\n\n');
+  },
   plan: (rows) =>
     table(
       ['workloads', 'periods', 'seconds to a plan', 'the first one'],

@@ -32,8 +32,29 @@ typedef uint64_t tg_u64;
 #define TG_STATIC_ASSERT(condition, words) _Static_assert(condition, words)
 #endif
 
-/* Bumped whenever a layout below changes meaning; part of the pin directory's name. */
-#define TG_ABI_VERSION 3
+/*
+ * Bumped whenever a layout below or the set of pinned maps changes; part of the pin directory's name. A
+ * process that finds the pins of another version drains them (native/src/predecessor.h): it finds fields by
+ * their names in the BTF of the maps, so a field that changes its meaning gets another name. What may never
+ * change, because it is read without BTF: struct tg_pinned_layout, the counters of TG_LASTING_COUNTERS and
+ * struct tg_user_state up to `counters`.
+ */
+#ifndef TG_ABI_VERSION
+#define TG_ABI_VERSION 4
+#endif
+
+/* What the pins say of themselves, in a map of its own (`layout`). Versions up to 3 had none. */
+#define TG_LAYOUT_MAGIC 0x74756f79616c6774ull /* "tglayout" */
+#define TG_RECORDS_FIXED 1 /* every record of a ring of deltas is one struct `record`, field by field */
+
+struct tg_pinned_layout {
+	tg_u64 magic;
+	tg_u32 version;	      /* TG_ABI_VERSION */
+	tg_u32 record_format; /* TG_RECORDS_* */
+	char entry[24];	      /* name of the cache entry's struct, for its BTF */
+	char record[24];      /* of the ring record's */
+};
+TG_STATIC_ASSERT(sizeof(struct tg_pinned_layout) == 64, "pinned layout");
 
 #define TG_SIZE_BINS 16
 #define TG_IAT_BINS 16
@@ -117,6 +138,9 @@ enum tg_reason {
  * Index [0] = lower -> upper, [1] = upper -> lower.
  */
 struct tg_delta {
+#ifdef TG_TRIAL_LAYOUT /* another layout on purpose, for the test that drains it */
+	tg_u64 trial[8];
+#endif
 	/* line 0: every packet */
 	/* entry: hash tag, 0 = free slot; record: number of this delta on this CPU. A delta that found the
 	 * ring full has used its number up, so gaps in what arrives must equal ring_lost_records. */
@@ -145,7 +169,11 @@ struct tg_delta {
 	tg_u32 rtt_tick; /* TCP handshake: SYN to the ACK that completes it, in ticks; 0 unknown */
 	/* line 3 */
 	tg_u32 first_tick[2]; /* first packet of this record in each direction; valid when packets[d] > 0 */
+#ifdef TG_TRIAL_LAYOUT
+	tg_u16 ingress_ifindex[2];
+#else
 	tg_u32 ingress_ifindex[2];
+#endif
 	tg_u16 mss[2];	       /* TCP MSS option, 0 unseen */
 	tg_u8 window_scale[2]; /* TCP window scale + 1, 0 unseen */
 	tg_u8 tos[2];
@@ -154,11 +182,13 @@ struct tg_delta {
 			      so many packets was metered when it left (samplingPacketInterval), 1 = all */
 	tg_u8 head[2][TG_HEAD_BYTES]; /* first payload bytes of each direction when configured, else zero */
 } __attribute__((aligned(8)));
+#ifndef TG_TRIAL_LAYOUT
 TG_STATIC_ASSERT(sizeof(struct tg_delta) == 256, "delta record layout");
 TG_STATIC_ASSERT(__builtin_offsetof(struct tg_delta, size_bins) == 32, "line 0");
 TG_STATIC_ASSERT(__builtin_offsetof(struct tg_delta, iat_bins) == 64, "line 1");
 TG_STATIC_ASSERT(__builtin_offsetof(struct tg_delta, key) == 128, "line 2");
 TG_STATIC_ASSERT(__builtin_offsetof(struct tg_delta, first_tick) == 192, "line 3");
+#endif
 
 /*
  * Per-CPU counters, all monotonic u64. Conservation, exactly, whenever the CPU is quiet:
@@ -168,6 +198,23 @@ TG_STATIC_ASSERT(__builtin_offsetof(struct tg_delta, first_tick) == 192, "line 3
  * `unmetered` are packets for which the cache itself could not be read: 0 in any correct set-up.
  */
 #define TG_COUNTERS(X)                                                                                       \
+	TG_LASTING_COUNTERS(X)                                                                               \
+	X(folded_packets) /* metered under their prefixes instead of their flow */                           \
+	X(egress_packets) /* sent by this host itself; part of rx_packets */                                 \
+	X(multi_buffer)	  /* frames in more than one buffer; part of rx_packets */                           \
+	X(heads_sent)                                                                                        \
+	X(heads_lost)	  /* the ring of heads was full */                                                   \
+	X(heads_withheld) /* wanted, but not sent because of overload */                                     \
+	X(heads_cut)	  /* wanted, but the frame ends before */                                            \
+	X(inserts)                                                                                           \
+	X(evictions)                                                                                         \
+	X(overflows)                                                                                         \
+	X(aged)                                                                                              \
+	X(idle_exports)                                                                                      \
+	X(timer_ticks)
+
+/* At the beginning of struct tg_counters in every version, in this order. */
+#define TG_LASTING_COUNTERS(X)                                                                               \
 	X(rx_packets)                                                                                        \
 	X(rx_octets)                                                                                         \
 	X(kind_ipv4)                                                                                         \
@@ -184,20 +231,7 @@ TG_STATIC_ASSERT(__builtin_offsetof(struct tg_delta, first_tick) == 192, "line 3
 	X(unmetered_packets)                                                                                 \
 	X(unmetered_octets)                                                                                  \
 	X(sampled_out_packets)                                                                               \
-	X(sampled_out_octets)                                                                                \
-	X(folded_packets) /* metered under their prefixes instead of their flow */                           \
-	X(egress_packets) /* sent by this host itself; part of rx_packets */                                 \
-	X(multi_buffer)	  /* frames in more than one buffer; part of rx_packets */                           \
-	X(heads_sent)                                                                                        \
-	X(heads_lost)	  /* the ring of heads was full */                                                   \
-	X(heads_withheld) /* wanted, but not sent because of overload */                                     \
-	X(heads_cut)	  /* wanted, but the frame ends before */                                            \
-	X(inserts)                                                                                           \
-	X(evictions)                                                                                         \
-	X(overflows)                                                                                         \
-	X(aged)                                                                                              \
-	X(idle_exports)                                                                                      \
-	X(timer_ticks)
+	X(sampled_out_octets)
 
 struct tg_counters {
 #define TG_COUNTER_FIELD(name) tg_u64 name;
@@ -254,12 +288,29 @@ struct tg_cpu_state {
 };
 TG_STATIC_ASSERT(sizeof(struct tg_cpu_state) == 128, "per-CPU state layout");
 
+/* What the datapaths of other layouts had counted by the time they were drained. */
+struct tg_retired {
+	tg_u64 datapath; /* BPF id of the flow cache of the latest of them; 0 none */
+	tg_u64 delivered_packets;
+	tg_u64 delivered_octets;
+	tg_u64 unread_packets; /* seen and not delivered, in a layout that could not be read */
+	tg_u64 unread_octets;
+	tg_u64 earlier; /* what `datapath` was in the latest's own */
+	tg_u64 reserved[2];
+	struct tg_counters counters; /* what was resident in their caches counts as exported */
+};
+
 /* What user space remembers across its own death, in the pinned maps user_state and reader_states. */
 struct tg_user_state {
 	tg_u64 delivered_packets; /* in batches that their consumer gave back */
 	tg_u64 delivered_octets;
 	tg_u64 starts;
+	tg_u64 retired_current; /* retired[retired_current & 1]; the other one may be half written */
+	tg_u64 reserved[4];
+	struct tg_retired retired[2];
 };
+TG_STATIC_ASSERT(__builtin_offsetof(struct tg_user_state, retired) == 64, "lasting part of the user state");
+TG_STATIC_ASSERT(__builtin_offsetof(struct tg_retired, counters) == 64, "lasting part of what retired");
 
 /*
  * How far a CPU's ring was read, and what had come out of it by then. The reader fills the slot that is not

@@ -4,7 +4,8 @@
  *   1. gateway_xdp parses each packet and adds it to this CPU's flow cache; the packet goes on to the stack,
  * or by the link that steering (steer.h) gave its flow.
  *   2. What leaves the cache is a delta record on this CPU's own ring buffer.
- *   3. gateway_egress does the same for what this host itself sends (egress.h).
+ *   3. gateway_egress does the same for what this host itself sends, and gateway_ingress for what
+ * another XDP program lets pass (meter_skb.h).
  *   4. A timer pinned to each CPU makes silent entries leave; gateway_flush makes all of them leave.
  * XDP, tc programs and pinned timers all run with bottom halves disabled, so on one CPU they never interrupt
  * each other: nobody else writes this CPU's entries (not true on PREEMPT_RT, which the loader refuses). Every
@@ -143,9 +144,32 @@ int gateway_xdp(struct xdp_md *context)
 
 	return steering ? steer(context, &packet, entry) : XDP_PASS;
 }
+
+/* Linux 6.8, of drivers that have it. */
+extern int bpf_xdp_metadata_rx_vlan_tag(const struct xdp_md *context, __be16 *protocol,
+					tg_u16 *tci) __ksym __weak;
+
+/*
+ * The same where the NIC takes VLAN tags off: the tag is asked for. The kernel allows that to programs only
+ * that are loaded for one device, so each such NIC gets a program of its own; the maps are shared.
+ */
+SEC("xdp.frags")
+int gateway_xdp_tagged(struct xdp_md *context)
+{
+	struct tg_packet packet;
+	struct tg_delta *entry;
+	__be16 protocol;
+	tg_u16 tci = 0;
+
+	if (bpf_xdp_metadata_rx_vlan_tag(context, &protocol, &tci))
+		tci = 0;
+	entry = meter(context, &packet, tci);
+	/* What is sent by XDP would lose its tag. */
+	return steering && !tci ? steer(context, &packet, entry) : XDP_PASS;
+}
 #endif
 
-#include "egress.h"
+#include "meter_skb.h"
 
 /* The licence that the kernel checks; see LICENSE.GPL-2.0 and LICENSE.BSD-2-Clause. */
 char gateway_license[] SEC("license") = "Dual BSD/GPL";

@@ -86,6 +86,15 @@ struct {
 	__type(value, struct sweep_timer);
 } sweep_timers SEC(".maps");
 
+/* Pinned with the maps, for a process of another version. */
+const volatile struct tg_pinned_layout layout SEC(".rodata.layout") = {
+    .magic = TG_LAYOUT_MAGIC,
+    .version = TG_ABI_VERSION,
+    .record_format = TG_RECORDS_FIXED,
+    .entry = "tg_delta",
+    .record = "tg_delta",
+};
+
 const volatile struct tg_cache_settings settings = {.mask = 4095, .export_ticks = 1 << 20};
 const volatile tg_u32 idle_ticks = 1 << 20;
 const volatile tg_u64 sweep_period_ns = 20000000;

@@ -1,16 +1,17 @@
 import { childLogger, type Logger } from './base/logger.js';
 import { withoutUndefined } from './base/without-undefined.js';
+import { looksForNames } from './capture/applications.js';
 import type { GatewayConfig } from './config/schema.js';
 import { IpfixExporter } from './ipfix/index.js';
 import type { StoreClient } from './store/index.js';
 import { PrometheusClient, UsageCollector } from './usage/index.js';
 
 /** Sends flow records to an IPFIX collector too, where one is configured. */
-export function ipfixExporter({ ipfix }: GatewayConfig, logger: Logger): IpfixExporter | undefined {
+export function ipfixExporter({ ipfix, capture }: GatewayConfig, logger: Logger): IpfixExporter | undefined {
   const { collector } = ipfix;
   return collector === undefined
     ? undefined
-    : new IpfixExporter({ ...ipfix, collector }, childLogger(logger, 'ipfix'));
+    : new IpfixExporter({ ...ipfix, collector }, childLogger(logger, 'ipfix'), looksForNames(capture));
 }
 
 /** CPU and memory of the workloads' hosts, where there is a Prometheus to ask. */

@@ -25,15 +25,14 @@ uint64_t ClockNs(clockid_t clock)
 	return static_cast<uint64_t>(now.tv_sec) * 1000000000ull + static_cast<uint64_t>(now.tv_nsec);
 }
 
-// bpf_ktime_get_ns() is CLOCK_MONOTONIC. The offset is read anew each time, so steps of the wall clock move
-// the times of later records only.
+} // namespace
+
 ClockBase KernelClock()
 {
 	uint64_t monotonic = ClockNs(CLOCK_MONOTONIC);
 
 	return {monotonic, static_cast<int64_t>(ClockNs(CLOCK_REALTIME) - monotonic)};
 }
-} // namespace
 
 Capture::Capture(Loader &loader, const CaptureOptions &options, std::vector<SlabMemory> slabs,
 		 uint32_t slab_rows, SlabWriter::HandOver hand_over, std::function<void()> flushed,
@@ -60,6 +59,8 @@ BpfError Capture::Start()
 
 	event.events = EPOLLIN;
 	epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event);
+	// Before our own rings are read: a flow's records come in the order in which they were counted.
+	DrainPredecessors();
 	for (uint32_t cpu = 0; cpu < loader_.cpus(); cpu++) {
 		auto ring = std::make_unique<RingReader>();
 		int error = ring->Open(loader_.ring_fd(cpu), loader_.ring_bytes(), loader_.reader_state(cpu),
@@ -78,6 +79,8 @@ BpfError Capture::Start()
 		event.events = EPOLLIN | EPOLLET;
 		epoll_ctl(epoll_, EPOLL_CTL_ADD, loader_.ring_fd(cpu), &event);
 	}
+	inherited_packets_ += loader_.retired().counters.exported_packets - drained_packets_;
+	inherited_octets_ += loader_.retired().counters.exported_octets - drained_octets_;
 	inherited_packets_ -= table_.inherited_packets();
 	inherited_octets_ -= table_.inherited_octets();
 	int error = applications_ ? heads_.Open(loader_.map_fd("heads"), loader_.head_ring_bytes()) : 0;

@@ -38,6 +38,10 @@ struct CaptureCounters {
 	bool quiet; // no packet and no record moved while scanning: scanned and derived terms must agree
 };
 
+// bpf_ktime_get_ns() is CLOCK_MONOTONIC. The offset is read anew each time, so steps of the wall clock move
+// the times of later records only.
+ClockBase KernelClock();
+
 class Capture
 {
       public:
@@ -65,6 +69,8 @@ class Capture
 	// was not delivered died with them. After Start().
 	uint64_t inherited_packets() const { return inherited_packets_; }
 	uint64_t inherited_octets() const { return inherited_octets_; }
+	// Packets that datapaths of other layouts still held. After Start().
+	uint64_t drained_packets() const { return drained_packets_; }
 
 	// Visits every flow that had a packet before this call: in the caches, the rings and the table, in
 	// the order in which packets move, so that none slips through.
@@ -79,6 +85,9 @@ class Capture
 
       private:
 	void Run();
+	void DrainPredecessors();
+	void Drain(Predecessor &predecessor);
+	void MergeDrained(Predecessor &predecessor, uint32_t cpu);
 	void ReadHeads();
 	bool ReadRings();
 	void FlushCaches();
@@ -101,6 +110,7 @@ class Capture
 	std::atomic<uint32_t> waiting_{0}, flushes_{0};
 	std::atomic<bool> stop_{false};
 	uint64_t inherited_packets_ = 0, inherited_octets_ = 0;
+	uint64_t drained_packets_ = 0, drained_octets_ = 0;
 	int epoll_ = -1, wake_ = -1;
 };
 

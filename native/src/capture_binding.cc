@@ -20,6 +20,8 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 				   {
 				       InstanceMethod<&CaptureBinding::Attach>("attach"),
 				       InstanceMethod<&CaptureBinding::AttachEgress>("attachEgress"),
+				       InstanceMethod<&CaptureBinding::AttachBehindXdp>("attachBehindXdp"),
+				       InstanceMethod<&CaptureBinding::PinnedBehindXdp>("hasPinnedBehindXdp"),
 				       InstanceMethod<&CaptureBinding::Overload>("overload"),
 				       InstanceMethod<&CaptureBinding::RingFill>("ringFill"),
 				       InstanceMethod<&CaptureBinding::Start>("start"),
@@ -64,6 +66,7 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		loader.steering = options.Get("steering").As<Napi::Boolean>();
 		loader.head_wants = HeadWantsOption(options);
 		loader.egress = options.Get("egress").As<Napi::Boolean>();
+		loader.behind_xdp = options.Get("behindXdp").As<Napi::Boolean>();
 		BpfError failure = loader_.Load(loader);
 
 		if (failure) {
@@ -102,13 +105,19 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 
 		if (path.empty())
 			return nullptr;
-		int error = state_.Open(path, {.datapath = loader_.datapath_id(),
-					       .cpus = loader_.cpus(),
-					       .slabs = static_cast<uint32_t>(slabs_.memory.size()),
-					       .entry_bytes = FlowTable::entry_bytes(),
-					       .chunk_entries = FlowTable::chunk_entries(),
-					       .slab_bytes = slabs_.memory[0].bytes,
-					       .columns = ColumnsHash()});
+		std::vector<uint32_t> predecessors;
+
+		for (const auto &predecessor : loader_.predecessors())
+			predecessors.push_back(predecessor->datapath());
+		int error = state_.Open(path,
+					{.datapath = loader_.datapath_id(),
+					 .cpus = loader_.cpus(),
+					 .slabs = static_cast<uint32_t>(slabs_.memory.size()),
+					 .entry_bytes = FlowTable::entry_bytes(),
+					 .chunk_entries = FlowTable::chunk_entries(),
+					 .slab_bytes = slabs_.memory[0].bytes,
+					 .columns = ColumnsHash()},
+					predecessors);
 
 		if (!error)
 			return &state_;
@@ -117,18 +126,22 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		return nullptr;
 	}
 
-	// attach(name, netns, native) -> ifindex
+	// attach(name, netns, native) -> {index, tagged}
 	Napi::Value Attach(const Napi::CallbackInfo &info)
 	{
+		Napi::Object result = Napi::Object::New(info.Env());
 		uint32_t ifindex = 0;
+		bool tagged = false;
 		BpfError failure = loader_.Attach(info[0].As<Napi::String>(), info[1].As<Napi::String>(),
-						  info[2].As<Napi::Boolean>(), &ifindex);
+						  info[2].As<Napi::Boolean>(), &ifindex, &tagged);
 
 		if (!failure && loader_.steering())
 			failure = steer_->Ingress(info[0].As<Napi::String>(), info[1].As<Napi::String>());
 		if (failure)
 			ThrowBpfError(info.Env(), failure);
-		return Napi::Number::New(info.Env(), ifindex);
+		result.Set("index", ifindex);
+		result.Set("tagged", tagged);
+		return result;
 	}
 
 	// attachEgress(name, netns): meters what this host itself sends by an interface
@@ -139,6 +152,25 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 
 		if (failure)
 			ThrowBpfError(info.Env(), failure);
+	}
+
+	// attachBehindXdp(name, netns) -> ifindex: meters what another's XDP program lets pass
+	Napi::Value AttachBehindXdp(const Napi::CallbackInfo &info)
+	{
+		uint32_t ifindex = 0;
+		BpfError failure =
+		    loader_.AttachBehindXdp(info[0].As<Napi::String>(), info[1].As<Napi::String>(), &ifindex);
+
+		if (failure)
+			ThrowBpfError(info.Env(), failure);
+		return Napi::Number::New(info.Env(), ifindex);
+	}
+
+	// hasPinnedBehindXdp(name, netns) -> whether attachBehindXdp would take a link over
+	Napi::Value PinnedBehindXdp(const Napi::CallbackInfo &info)
+	{
+		return Napi::Boolean::New(info.Env(), loader_.HasPinnedBehindXdp(info[0].As<Napi::String>(),
+										 info[1].As<Napi::String>()));
 	}
 
 	// overload({level, timeoutShift, withoutHeads, foldNew, sampling}): see struct tg_overload
@@ -200,16 +232,16 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 									    info[1].As<Napi::String>()));
 	}
 
-	// inherited() -> {adopted, takenPackets, takenOctets, deliveredPackets, deliveredOctets} of earlier
-	// processes. After start().
+	// inherited() -> Inheritance of src/capture/bpf.ts, of earlier processes. After start().
 	Napi::Value Inherited(const Napi::CallbackInfo &info)
 	{
 		Napi::Object result = Napi::Object::New(info.Env());
+		const tg_retired &retired = loader_.retired();
 
 		// Where entries were taken over, all else was delivered: nothing died.
 		if (state_.recovered()) {
-			delivered_packets_ = capture_->inherited_packets();
-			delivered_octets_ = capture_->inherited_octets();
+			delivered_packets_ = capture_->inherited_packets() - retired.delivered_packets;
+			delivered_octets_ = capture_->inherited_octets() - retired.delivered_octets;
 			loader_.user_state()->delivered_packets = delivered_packets_;
 			loader_.user_state()->delivered_octets = delivered_octets_;
 		}
@@ -219,8 +251,13 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 		result.Set("stateProblem", state_problem_);
 		result.Set("takenPackets", static_cast<double>(capture_->inherited_packets()));
 		result.Set("takenOctets", static_cast<double>(capture_->inherited_octets()));
-		result.Set("deliveredPackets", static_cast<double>(delivered_packets_));
-		result.Set("deliveredOctets", static_cast<double>(delivered_octets_));
+		result.Set("deliveredPackets",
+			   static_cast<double>(delivered_packets_ + retired.delivered_packets));
+		result.Set("deliveredOctets",
+			   static_cast<double>(delivered_octets_ + retired.delivered_octets));
+		result.Set("drainedPackets", static_cast<double>(capture_->drained_packets()));
+		result.Set("unreadPackets", static_cast<double>(retired.unread_packets));
+		result.Set("unreadOctets", static_cast<double>(retired.unread_octets));
 		return result;
 	}
 
@@ -334,6 +371,8 @@ Napi::Value ProbeInterfaceJs(const Napi::CallbackInfo &info)
 	result.Set("up", facts.up);
 	result.Set("xdp", facts.xdp_mode);
 	result.Set("programId", facts.program_id);
+	result.Set("stripsVlan", facts.strips_vlan);
+	result.Set("tellsVlan", facts.tells_vlan);
 	if (facts.xdp_features)
 		result.Set("xdpFeatures", static_cast<double>(*facts.xdp_features));
 	else

@@ -79,6 +79,8 @@ Loader::~Loader()
 		munmap(reader_states_, reader_states_bytes_);
 	for (int ring : rings_)
 		close(ring);
+	for (int program : tagged_)
+		close(program);
 	if (owner_ >= 0)
 		close(owner_);
 	if (object_)
@@ -96,7 +98,8 @@ BpfError Loader::Load(const LoaderOptions &wanted)
 	if (cpus < 0)
 		return Failed("count CPUs", cpus);
 	cpus_ = static_cast<uint32_t>(cpus);
-	object_ = bpf_object__open_file(options.object_path.c_str(), nullptr);
+	object_path_ = options.object_path;
+	object_ = bpf_object__open_file(object_path_.c_str(), nullptr);
 	if (!object_)
 		return Failed("open the BPF object", errno);
 
@@ -173,7 +176,7 @@ BpfError Loader::Load(const LoaderOptions &wanted)
 		     {"rings", cpus_},
 		     {"sweep_timers", cpus_},
 		     {"head_spaces", cpus_},
-		     {"egress_spaces", cpus_},
+		     {"skb_spaces", cpus_},
 		     {"heads", options.head_ring_bytes}};
 
 	for (const auto &size : sizes) {
@@ -187,10 +190,16 @@ BpfError Loader::Load(const LoaderOptions &wanted)
 
 	if (failure)
 		return failure;
-	struct bpf_program *egress = bpf_object__find_program_by_name(object_, "gateway_egress");
+	const std::pair<const char *, bool> wanted_or_not[] = {{"gateway_egress", options.egress},
+							       {"gateway_ingress", options.behind_xdp},
+							       {"gateway_xdp_tagged", false}};
 
-	if (egress)
-		bpf_program__set_autoload(egress, options.egress);
+	for (const auto &[name, is_wanted] : wanted_or_not) {
+		struct bpf_program *program = bpf_object__find_program_by_name(object_, name);
+
+		if (program)
+			bpf_program__set_autoload(program, is_wanted);
+	}
 	int error = bpf_object__load(object_);
 
 	if (error)

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 extern "C" {
 #include "flow_abi.h"
 }
+#include "predecessor.h"
 
 struct bpf_object;
 struct bpf_program;
@@ -45,6 +47,7 @@ struct LoaderOptions {
 	uint32_t clock_packets = 16;  // the clock is read once in so many packets of a run
 	bool steering = false;	      // packets may be sent on by XDP, see bpf/steer.h
 	bool egress = false;	      // the egress program is loaded too
+	bool behind_xdp = false;      // so is the one that meters behind another's XDP program
 	// Of the ring that all CPUs share for payload heads. Always the same, so that a process that wants
 	// heads can take over the maps of one that did not.
 	uint32_t head_ring_bytes = 1 << 20;
@@ -70,11 +73,17 @@ class Loader
 	uint32_t flush_slice() const;
 
 	// Attaches the XDP program; `netns` is a path such as /run/netns/x, or empty for our own. Never
-	// replaces a program that is already there (EBUSY).
-	BpfError Attach(const std::string &name, const std::string &netns, bool native, uint32_t *ifindex);
+	// replaces a program that is already there (EBUSY). *tagged: tags that the NIC takes off are read.
+	BpfError Attach(const std::string &name, const std::string &netns, bool native, uint32_t *ifindex,
+			bool *tagged);
 
-	// Attaches the egress program to tc egress of an interface that Attach() attached to.
+	// Attaches the egress program to tc egress of an interface.
 	BpfError AttachEgress(const std::string &name, const std::string &netns);
+
+	// Instead of Attach(): meters at tc ingress, before all other tc programs, what the XDP program of
+	// somebody else lets pass.
+	BpfError AttachBehindXdp(const std::string &name, const std::string &netns, uint32_t *ifindex);
+	bool HasPinnedBehindXdp(const std::string &name, const std::string &netns);
 
 	// Runs a program over one frame without a NIC, for tests. Returns its verdict in *verdict.
 	BpfError Run(const char *program, const uint8_t *frame, uint32_t bytes, uint32_t *verdict);
@@ -84,12 +93,23 @@ class Loader
 
 	// True when a pinned link to this interface exists: Attach() will take it over, traffic
 	// uninterrupted.
-	bool HasPinnedLink(const std::string &name, const std::string &netns) const;
+	bool HasPinnedLink(const std::string &name, const std::string &netns);
 
 	void Detach();
 
 	// Removes every pin: nothing outlives this object then.
 	void Unpin();
+
+	// Datapaths of other layouts that were found, the newest first.
+	std::vector<std::unique_ptr<Predecessor>> &predecessors() { return predecessors_; }
+	// What they had counted is ours from now on, at once and only once.
+	void Retire(const Predecessor &predecessor);
+	bool HasRetired(const Predecessor &predecessor) const
+	{
+		return retired().datapath == predecessor.datapath() ||
+		       retired().earlier == predecessor.datapath();
+	}
+	const tg_retired &retired() const { return user_state_->retired[user_state_->retired_current & 1]; }
 
 	// The maps of an earlier process were found and are used on, with their sizes.
 	bool adopted() const { return adopted_; }
@@ -121,10 +141,19 @@ class Loader
 
       private:
 	BpfError PreparePins(LoaderOptions *options);
-	int RetireOtherLayouts();
+	int FindPredecessors();
+	bool FindLinkPin(const std::string &pin);
 	BpfError OpenRings();
 	void AdoptSteering(LoaderOptions *options);
 	BpfError SizeSteering();
+	int ProgramFor(const std::string &name, uint32_t ifindex, bool *tagged);
+	int LoadTagged(uint32_t ifindex);
+	struct TcHook {
+		const char *program, *pin; // the name of the pin begins so
+		bool ingress;
+	};
+	BpfError AttachTc(const TcHook &hook, const std::string &name, const std::string &netns,
+			  uint32_t *ifindex);
 	void AttachDeferred(const std::string &name, const std::string &netns, uint32_t ifindex);
 	void RemoveLinkPins();
 	static bool TakeOverLink(const std::string &pin, int program, uint32_t ifindex, int *link);
@@ -133,10 +162,13 @@ class Loader
 	void *MapMemory(const char *name, size_t bytes, bool writable = false) const;
 
 	bpf_object *object_ = nullptr;
+	std::string object_path_;
+	std::vector<int> tagged_; // programs, each for one device
 	std::string pin_directory_;
 	bool adopted_ = false, steering_ = false, defers_ = true;
 	tg_u32 secret_[TG_SECRET_WORDS] = {};
 	int owner_ = -1; // holds the lock of the pin directory
+	std::vector<std::unique_ptr<Predecessor>> predecessors_;
 	tg_user_state *user_state_ = nullptr;
 	tg_reader_state *reader_states_ = nullptr;
 	size_t user_state_bytes_ = 0, reader_states_bytes_ = 0;

@@ -29,7 +29,33 @@ tg_counters Loader::Counters() const
 		for (size_t i = sizeof(sum) / sizeof(uint64_t); i-- > 0;)
 			into[i] += from[i];
 	}
+	const uint64_t *retired = reinterpret_cast<const uint64_t *>(&this->retired().counters);
+
+	for (size_t i = 0; i < sizeof(sum) / sizeof(uint64_t); i++)
+		into[i] += retired[i];
 	return sum;
+}
+
+void Loader::Retire(const Predecessor &predecessor)
+{
+	const tg_retired &now = retired();
+
+	if (HasRetired(predecessor))
+		return;
+	tg_retired sum = predecessor.Totals();
+	uint64_t *into = reinterpret_cast<uint64_t *>(&sum.counters);
+	const uint64_t *from = reinterpret_cast<const uint64_t *>(&now.counters);
+
+	for (size_t i = 0; i < sizeof(sum.counters) / sizeof(uint64_t); i++)
+		into[i] += from[i];
+	sum.delivered_packets += now.delivered_packets;
+	sum.delivered_octets += now.delivered_octets;
+	sum.unread_packets += now.unread_packets;
+	sum.unread_octets += now.unread_octets;
+	uint64_t next = user_state_->retired_current + 1;
+
+	user_state_->retired[next & 1] = sum;
+	__atomic_store_n(&user_state_->retired_current, next, __ATOMIC_RELEASE);
 }
 
 tg_interface_counters Loader::InterfaceCounters(uint32_t ifindex) const

@@ -1,7 +1,9 @@
 // Pins: how the datapath outlives the process, and how the next process finds it.
+#include <algorithm>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
@@ -34,6 +36,7 @@ constexpr PinnedMap kPinnedMaps[] = {
     {"sweep_timers", "sweep_timers"},
     {"user_state", "user_state"},
     {"reader_states", "reader_states"},
+    {".rodata.layout", "layout"},
     {".data.steer", "steer_tables"},
     {"steer_blocks", "steer_blocks"},
     {"steer_ipv6", "steer_ipv6"},
@@ -95,9 +98,8 @@ uint32_t Loader::datapath_id() const
 	return bpf_obj_get_info_by_fd(map_fd("flow_cache"), &info, &bytes) ? 0 : info.id;
 }
 
-// What a version with another layout left: its links become ours, so that Attach() replaces the program in
-// them in one step; its maps are let go unread. EAGAIN: its process is alive.
-int Loader::RetireOtherLayouts()
+// Takes over what versions with other layouts left. EAGAIN: the process of one is alive.
+int Loader::FindPredecessors()
 {
 	const std::string gateway = pin_directory_.substr(0, pin_directory_.rfind('/'));
 	DIR *versions = opendir(gateway.c_str());
@@ -108,29 +110,16 @@ int Loader::RetireOtherLayouts()
 
 		if (version->d_name[0] == '.' || other == pin_directory_)
 			continue;
-		int owner = open(other.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		DIR *pins = opendir(other.c_str());
+		auto found = Predecessor::Open(other, cpus_, &error);
 
-		if (owner < 0 || !pins || flock(owner, LOCK_EX | LOCK_NB))
-			error = errno;
-		while (struct dirent *pin = error ? nullptr : readdir(pins)) {
-			std::string from = other + "/" + pin->d_name, to = pin_directory_ + "/" + pin->d_name;
-
-			if (pin->d_name[0] == '.')
-				continue;
-			if (std::strncmp(pin->d_name, kLinkPrefix, sizeof(kLinkPrefix) - 1) != 0 ||
-			    access(to.c_str(), F_OK) == 0 || rename(from.c_str(), to.c_str()))
-				unlink(from.c_str());
-		}
-		if (pins)
-			closedir(pins);
-		if (owner >= 0)
-			close(owner);
-		if (!error)
-			rmdir(other.c_str());
+		if (found)
+			predecessors_.push_back(std::move(found));
 	}
 	if (versions)
 		closedir(versions);
+	// Maps are numbered in the order of their making.
+	std::sort(predecessors_.begin(), predecessors_.end(),
+		  [](const auto &a, const auto &b) { return a->datapath() > b->datapath(); });
 	return error;
 }
 
@@ -147,7 +136,7 @@ BpfError Loader::PreparePins(LoaderOptions *options)
 	owner_ = open(pin_directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (owner_ < 0 || flock(owner_, LOCK_EX | LOCK_NB))
 		return Failed("own the pin directory", errno);
-	error = RetireOtherLayouts();
+	error = FindPredecessors();
 	if (error)
 		return Failed("own the pin directory", error);
 	for (const PinnedMap &pinned : kPinnedMaps) {
@@ -219,9 +208,22 @@ std::string Loader::LinkPin(const std::string &name, const std::string &netns) c
 	return pin_directory_ + "/" + pin;
 }
 
-bool Loader::HasPinnedLink(const std::string &name, const std::string &netns) const
+bool Loader::HasPinnedLink(const std::string &name, const std::string &netns)
 {
-	return !pin_directory_.empty() && access(LinkPin(name, netns).c_str(), F_OK) == 0;
+	return !pin_directory_.empty() && FindLinkPin(LinkPin(name, netns));
+}
+
+// Whether there is such a pin. That of another layout becomes ours, so that the program in its link is
+// replaced in one step.
+bool Loader::FindLinkPin(const std::string &pin)
+{
+	const std::string name = pin.substr(pin.rfind('/'));
+
+	for (const auto &predecessor : predecessors_) {
+		if (access(pin.c_str(), F_OK) != 0)
+			rename((predecessor->directory() + name).c_str(), pin.c_str());
+	}
+	return access(pin.c_str(), F_OK) == 0;
 }
 
 // Puts our program into an earlier process's link. False when that link has lost its interface.

@@ -91,8 +91,7 @@ void Loader::AttachDeferred(const std::string &name, const std::string &netns, u
 	int program = program_fd("gateway_steer"), link = -1;
 
 	InNetworkNamespace(netns, [&] {
-		if (!pin.empty() && access(pin.c_str(), F_OK) == 0 &&
-		    TakeOverLink(pin, program, ifindex, &link))
+		if (!pin.empty() && FindLinkPin(pin) && TakeOverLink(pin, program, ifindex, &link))
 			return;
 		link = bpf_link_create(program, static_cast<int>(ifindex), kTcxIngress, nullptr);
 		if (link >= 0 && !pin.empty())

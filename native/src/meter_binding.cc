@@ -233,8 +233,13 @@ class KernelMeterBinding : public Napi::ObjectWrap<KernelMeterBinding>
 		loader.ring_bytes = U32Option(options, "ringBytes");
 		loader.head_ring_bytes = loader.ring_bytes;
 		loader.head_wants = HeadWantsOption(options);
-		loader.egress = options.Get("egress").As<Napi::Boolean>();
-		program_ = loader.egress ? "gateway_egress" : "gateway_xdp";
+		const std::string hook = options.Get("hook").As<Napi::String>();
+
+		loader.egress = hook == "egress";
+		loader.behind_xdp = hook == "ingress";
+		program_ = loader.egress       ? "gateway_egress"
+			   : loader.behind_xdp ? "gateway_ingress"
+					       : "gateway_xdp";
 		BpfError failure = loader_.Load(loader);
 		int error = failure ? 0 : ring_.Open(loader_.ring_fd(0), loader.ring_bytes);
 

@@ -38,6 +38,21 @@ int InNetworkNamespace(const std::string &netns, const std::function<void()> &wo
 
 namespace
 {
+bool StripsVlan(const std::string &name)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {};
+	struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS, .data = 0};
+
+	std::strncpy(request.ifr_name, name.c_str(), sizeof(request.ifr_name) - 1);
+	request.ifr_data = reinterpret_cast<char *>(&flags);
+	bool strips = fd >= 0 && ioctl(fd, SIOCETHTOOL, &request) == 0 && (flags.data & ETH_FLAG_RXVLAN);
+
+	if (fd >= 0)
+		close(fd);
+	return strips;
+}
+
 int ProbeHere(const std::string &name, NicFacts *facts)
 {
 	facts->ifindex = if_nametoindex(name.c_str());
@@ -62,6 +77,8 @@ int ProbeHere(const std::string &name, NicFacts *facts)
 	if (ioctl(fd, SIOCETHTOOL, &request) == 0)
 		facts->driver = driver.driver;
 	close(fd);
+	facts->strips_vlan = StripsVlan(name);
+	facts->tells_vlan = TellsStrippedVlan(name, facts->ifindex);
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
 	int status = bpf_xdp_query(static_cast<int>(facts->ifindex), 0, &query);
 
@@ -76,6 +93,13 @@ int ProbeHere(const std::string &name, NicFacts *facts)
 	return 0;
 }
 } // namespace
+
+bool TellsStrippedVlan(const std::string &name, uint32_t ifindex)
+{
+	constexpr uint64_t kVlanTag = 4; // NETDEV_XDP_RX_METADATA_VLAN_TAG
+
+	return StripsVlan(name) && (XdpMetadataFeatures(ifindex).value_or(0) & kVlanTag);
+}
 
 int ProbeNic(const std::string &name, const std::string &netns, NicFacts *facts)
 {

@@ -17,6 +17,8 @@ struct NicFacts {
 	uint8_t mac[6] = {};
 	bool up = false;
 	std::optional<uint64_t> xdp_features; // NETDEV_XDP_ACT_* of linux/netdev.h; none before Linux 6.3
+	bool strips_vlan = false;	      // received tags are taken out of the frame
+	bool tells_vlan = false;	      // and XDP can ask for them
 };
 
 // Runs `work` on a thread of its own inside a network namespace given by path (/run/netns/x), or in ours when
@@ -28,6 +30,12 @@ int ProbeNic(const std::string &name, const std::string &netns, NicFacts *facts)
 
 // What the interface's driver can do with XDP; nothing where the kernel does not say.
 std::optional<uint64_t> XdpFeatures(uint32_t ifindex);
+
+// What XDP programs may ask about a frame, NETDEV_XDP_RX_METADATA_*; nothing before Linux 6.8.
+std::optional<uint64_t> XdpMetadataFeatures(uint32_t ifindex);
+
+// Whether the tags that an interface of this network namespace takes off can be asked for by XDP.
+bool TellsStrippedVlan(const std::string &name, uint32_t ifindex);
 
 // Whether XDP programs may redirect to an interface of this network namespace now; false when the kernel does
 // not say.

@@ -1,5 +1,6 @@
 #include "state_file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -14,7 +15,7 @@ namespace tidegate
 
 namespace
 {
-constexpr uint64_t kMagic = 0x3274617467646974; // "tidgtat2"
+constexpr uint64_t kMagic = 0x3374617467646974; // "tidgtat3"
 constexpr uint64_t kPage = 4096;
 
 uint64_t PageRound(uint64_t bytes)
@@ -33,18 +34,19 @@ StateFile::~StateFile()
 		close(fd_);
 }
 
-int StateFile::Open(const std::string &path, const StateShape &shape)
+int StateFile::Open(const std::string &path, const StateShape &shape,
+		    const std::vector<uint32_t> &predecessors)
 {
 	shape_ = shape;
 	path_ = path;
 	slab_stride_ = PageRound(shape.slab_bytes);
-	fixed_bytes_ = PageRound(sizeof(Header)) + PageRound(shape.cpus * sizeof(RingProgress)) +
+	fixed_bytes_ = PageRound(sizeof(Header)) + PageRound(2 * shape.cpus * sizeof(RingProgress)) +
 		       shape.slabs * slab_stride_;
 	chunk_bytes_ = PageRound(static_cast<uint64_t>(shape.entry_bytes) * shape.chunk_entries);
 	if (shape.entry_bytes > kImageBytes)
 		return EINVAL;
 	fd_ = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (fd_ >= 0 && Adopt()) {
+	if (fd_ >= 0 && Adopt(predecessors)) {
 		recovered_ = true;
 		return 0;
 	}
@@ -88,12 +90,12 @@ int StateFile::Map(uint64_t bytes)
 	uint8_t *after = static_cast<uint8_t *>(memory) + PageRound(sizeof(Header));
 
 	progress_ = reinterpret_cast<RingProgress *>(after);
-	slabs_ = after + PageRound(shape_.cpus * sizeof(RingProgress));
+	slabs_ = after + PageRound(2 * shape_.cpus * sizeof(RingProgress));
 	return 0;
 }
 
 // False when the file is not one of our shape.
-bool StateFile::Adopt()
+bool StateFile::Adopt(const std::vector<uint32_t> &predecessors)
 {
 	struct stat status;
 
@@ -101,7 +103,12 @@ bool StateFile::Adopt()
 	    static_cast<uint64_t>(status.st_size) < fixed_bytes_ ||
 	    Map(static_cast<uint64_t>(status.st_size)))
 		return false;
-	if (header_->magic != kMagic || !(header_->shape == shape_)) {
+	StateShape expected = shape_;
+
+	if (std::find(predecessors.begin(), predecessors.end(), header_->shape.datapath) !=
+	    predecessors.end())
+		expected.datapath = header_->shape.datapath;
+	if (header_->magic != kMagic || !(header_->shape == expected)) {
 		munmap(header_, fixed_bytes_);
 		header_ = nullptr;
 		return false;
@@ -117,6 +124,13 @@ bool StateFile::Adopt()
 	bytes_ = fixed_bytes_ + chunks_.size() * chunk_bytes_;
 	UndoChange();
 	return true;
+}
+
+void StateFile::Rebind()
+{
+	std::fill_n(progress_, 2 * shape_.cpus, RingProgress{});
+	std::atomic_signal_fence(std::memory_order_seq_cst);
+	header_->shape.datapath = shape_.datapath;
 }
 
 void StateFile::UndoChange()

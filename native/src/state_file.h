@@ -54,7 +54,17 @@ class StateFile
 
 	// Maps the file of an earlier process if its shape is ours, else a new one in its place. Returns 0 or
 	// an errno. A change that was cut off has been undone.
-	int Open(const std::string &path, const StateShape &shape);
+	// The file of another datapath is taken, too, when that one's number is in `predecessors`: progress()
+	// is then about that one's rings until Rebind().
+	int Open(const std::string &path, const StateShape &shape,
+		 const std::vector<uint32_t> &predecessors = {});
+	// 0, or whose rings progress() is about.
+	uint32_t predecessor() const
+	{
+		return header_ && header_->shape.datapath != shape_.datapath ? header_->shape.datapath : 0;
+	}
+	// The predecessor's rings were given back as far as progress() says: from now on it is about ours.
+	void Rebind();
 
 	// Nothing outlives this process then.
 	void Remove();
@@ -66,6 +76,8 @@ class StateFile
 	uint64_t name() const { return header_->name; }
 	uint32_t *sequence() const { return &header_->sequence; }
 	RingProgress &progress(uint32_t cpu) const { return progress_[cpu]; }
+	// How far a predecessor was drained, CPU by CPU (Predecessor::Part::position).
+	uint32_t drained_slot(uint32_t cpu) const { return shape_.cpus + cpu; }
 	uint8_t *slab(uint32_t number) const { return slabs_ + number * slab_stride_; }
 
 	size_t chunk_count() const { return chunks_.size(); }
@@ -116,7 +128,7 @@ class StateFile
 	}
 	int Create(const std::string &path);
 	int Map(uint64_t bytes);
-	bool Adopt();
+	bool Adopt(const std::vector<uint32_t> &predecessors);
 	void UndoChange();
 	void *MapChunk(uint64_t offset);
 

@@ -15,7 +15,7 @@ namespace tidegate
 namespace
 {
 constexpr uint8_t kDevGet = 1; // NETDEV_CMD_DEV_GET
-constexpr uint16_t kIfindex = 1, kXdpFeatures = 3;
+constexpr uint16_t kIfindex = 1, kXdpFeatures = 3, kMetadataFeatures = 5;
 
 struct Message {
 	struct nlmsghdr header;
@@ -59,9 +59,9 @@ const struct nlattr *Ask(int fd, Message *message, uint16_t family, uint8_t comm
 	}
 	return nullptr;
 }
-} // namespace
 
-std::optional<uint64_t> XdpFeatures(uint32_t ifindex)
+// An attribute of 64 bits of an interface.
+std::optional<uint64_t> DeviceWord(uint32_t ifindex, uint16_t attribute)
 {
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
 	struct timeval limit = {1, 0};
@@ -78,13 +78,25 @@ std::optional<uint64_t> XdpFeatures(uint32_t ifindex)
 		uint16_t family;
 
 		std::memcpy(&family, reinterpret_cast<const uint8_t *>(found) + NLA_HDRLEN, sizeof(family));
-		found = Ask(fd, &message, family, kDevGet, kIfindex, &ifindex, sizeof(ifindex), kXdpFeatures);
+		found = Ask(fd, &message, family, kDevGet, kIfindex, &ifindex, sizeof(ifindex), attribute);
 		if (found)
 			std::memcpy(&features.emplace(),
 				    reinterpret_cast<const uint8_t *>(found) + NLA_HDRLEN, sizeof(uint64_t));
 	}
 	close(fd);
 	return features;
+}
+
+} // namespace
+
+std::optional<uint64_t> XdpFeatures(uint32_t ifindex)
+{
+	return DeviceWord(ifindex, kXdpFeatures);
+}
+
+std::optional<uint64_t> XdpMetadataFeatures(uint32_t ifindex)
+{
+	return DeviceWord(ifindex, kMetadataFeatures);
 }
 
 bool TakesRedirects(uint32_t ifindex)

@@ -103,7 +103,7 @@ export const gatewayStatus = z.object({
     z.object({
       name: z.string(),
       index: z.number(),
-      mode: z.enum(['native', 'generic', 'off']),
+      mode: z.enum(['native', 'generic', 'tc', 'off']),
       reason: z.string().optional(),
       rxPackets: z.number(),
       rxOctets: z.number(),

@@ -103,6 +103,9 @@ export const headOutcomes = (native: CaptureCounters): Readonly<Record<string, n
   field_no_room: native.fieldsNoRoom,
 });
 
+/** Whether anything is to be found out. */
+export const looksForNames = (settings: ApplicationSettings): boolean => wantsOf(settings).length > 0;
+
 /** Native options of a meter; none where nothing is wanted, so that heads cost nothing. */
 export function applicationOptions(settings: ApplicationSettings | undefined): ApplicationOptions {
   const wants = settings === undefined ? [] : wantsOf(settings);

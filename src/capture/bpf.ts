@@ -23,6 +23,8 @@ export interface CaptureOptions extends MeterOptions {
   readonly ringBytes: number;
   /** Whether the program for what this host itself sends is loaded too. */
   readonly egress: boolean;
+  /** Whether the program is loaded that meters what another's XDP program lets pass. */
+  readonly behindXdp: boolean;
   /** Directory in a bpffs where maps and links are pinned and found again after a crash; '' = nothing is pinned. */
   readonly pinDirectory: string;
   /** A file in a tmpfs where flows and batches that nobody has taken yet outlive this process; '' = they do not. */
@@ -79,6 +81,11 @@ export interface Inheritance {
   readonly takenOctets: number;
   readonly deliveredPackets: number;
   readonly deliveredOctets: number;
+  /** Packets that pinned datapaths of other layouts still held, and that are in this process now. */
+  readonly drainedPackets: number;
+  /** Seen and not delivered by datapaths whose layout nobody here can read: lost. */
+  readonly unreadPackets: number;
+  readonly unreadOctets: number;
 }
 
 /** What a CPU gives up when the reader cannot keep up: struct tg_overload of bpf/flow_abi.h. */
@@ -102,10 +109,17 @@ export interface InterfaceCounters {
 }
 
 export interface NativeCapture {
-  /** Attaches to an interface of a network namespace (a path, or '' for our own); its ifindex. */
-  attach(name: string, netns: string, native: boolean): number;
+  /**
+   * Attaches to an interface of a network namespace (a path, or '' for our own); its ifindex, and whether VLAN tags that
+   * the NIC takes off are read.
+   */
+  attach(name: string, netns: string, native: boolean): { readonly index: number; readonly tagged: boolean };
   /** Meters what this host itself sends by an interface that `attach` attached to. */
   attachEgress(name: string, netns: string): void;
+  /** Instead of `attach`: meters at tc ingress what the XDP program of somebody else lets pass; its ifindex. */
+  attachBehindXdp(name: string, netns: string): number;
+  /** Whether `attachBehindXdp` would take over a link that an earlier process left. */
+  hasPinnedBehindXdp(name: string, netns: string): boolean;
   /** What every CPU gives up from now on; see {@link OverloadStep}. */
   overload(step: OverloadStep): void;
   /** How full the fullest ring is, 0..1. */
@@ -210,6 +224,9 @@ export interface InterfaceFacts {
   readonly up: boolean;
   readonly xdp: 'none' | 'native' | 'generic' | 'offload';
   readonly programId: number;
+  /** The NIC takes the VLAN tags of received frames off, and native XDP can ask for them. */
+  readonly stripsVlan: boolean;
+  readonly tellsVlan: boolean;
   /** NETDEV_XDP_ACT_* of linux/netdev.h: what the driver can do with XDP; null before Linux 6.3. */
   readonly xdpFeatures: number | null;
 }
@@ -242,8 +259,8 @@ export const loadBpfAddon = (): BpfAddon => loadAddon<BpfAddon>();
 /** Where `make bpf` puts the programs. */
 export const gatewayObjectPath = (): string => join(packageRoot(), 'build', 'bpf', 'gateway.bpf.o');
 
-/** Bumped with TG_ABI_VERSION of bpf/flow_abi.h: another layout lives in another directory and is never misread. */
-const PIN_VERSION = 3;
+/** Bumped with TG_ABI_VERSION of bpf/flow_abi.h: another layout lives in another directory, and is drained. */
+const PIN_VERSION = 4;
 export const PIN_ROOT = '/sys/fs/bpf/tidegate';
 
 /** Where a gateway's maps and links are pinned. */

@@ -19,6 +19,11 @@ export const captureConfig = z.strictObject({
     .default([]),
   /** `auto` tries native XDP and falls back to generic with the reason. */
   mode: z.enum(['auto', 'native', 'generic']).default('auto'),
+  /**
+   * What to do where an XDP program of others is on an interface already: `refuse` to start, or meter by `tc` behind it
+   * what it lets pass (not what it drops or redirects; such an interface is not steered). It is never replaced.
+   */
+  coexist: z.enum(['refuse', 'tc']).default('refuse'),
   /** Also meter what the gateway itself sends (tc egress); what it forwards is metered where it came in. */
   egress: z.boolean().default(false),
   /** A flow silent for so long ends. In ms after parsing. */

@@ -42,6 +42,8 @@ export function conservationTerms(
       octets: native.sampled_out_octets,
     },
   ];
+  const { unreadPackets, unreadOctets } = inherited;
+  lost.push({ stage: 'kernel', reason: 'other_layout', packets: unreadPackets, octets: unreadOctets });
   const { takenPackets, takenOctets, deliveredPackets, deliveredOctets } = inherited;
   const terms = sourceCounters(
     native,
@@ -75,6 +77,9 @@ export const NO_INHERITANCE: Inheritance = {
   takenOctets: 0,
   deliveredPackets: 0,
   deliveredOctets: 0,
+  drainedPackets: 0,
+  unreadPackets: 0,
+  unreadOctets: 0,
 };
 
 /** Before anything was metered. */

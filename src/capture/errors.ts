@@ -52,10 +52,16 @@ export const fail = defineErrors({
     hint: 'tcx links need Linux 6.6 or newer with CONFIG_NET_XGRESS; switch capture.egress off to do without',
     exitCode: 3,
   },
+  TG_CAPTURE_BEHIND_XDP: {
+    message:
+      'interface {name} (driver {driver}, MTU {mtu}) refuses the tc program behind its XDP program ({errno})',
+    hint: 'tcx links need Linux 6.6 or newer with CONFIG_NET_XGRESS; or take the XDP program off (ip link set dev {name} xdp off) and set capture.coexist to refuse',
+    exitCode: 3,
+  },
   TG_CAPTURE_XDP_BUSY: {
     message:
       'interface {name} (driver {driver}, MTU {mtu}) already runs another XDP program (id {programId}, {mode})',
-    hint: 'Tidegate never replaces a program of others: see whose it is (bpftool prog show id {programId}) and end it there, or take it off (ip link set dev {name} xdp off)',
+    hint: 'Tidegate never replaces a program of others: see whose it is (bpftool prog show id {programId}) and end it there, take it off (ip link set dev {name} xdp off), or meter behind it what it lets pass (capture.coexist: tc)',
     exitCode: 3,
   },
   TG_CAPTURE_STEER_LINK: {
@@ -169,12 +175,21 @@ export function explainAttach(
   return fail('TG_CAPTURE_ATTACH', { name, ...factsOf(facts), mode, errno: errnoName(errno), remedy }, error);
 }
 
-/** Explains why an interface refuses the tc egress program. */
-export function explainEgress(error: unknown, name: string, facts: InterfaceFacts): unknown {
+/** Explains why an interface refuses a tc program. */
+export function explainTc(
+  error: unknown,
+  name: string,
+  facts: InterfaceFacts,
+  hook: 'ingress' | 'egress',
+): unknown {
   if (!isNativeFailure(error)) return error;
   if (error.errno === EPERM)
-    return fail('TG_CAPTURE_PRIVILEGE', { operation: `attach to tc egress of ${name}` }, error);
-  return fail('TG_CAPTURE_EGRESS', { name, ...factsOf(facts), errno: errnoName(error.errno) }, error);
+    return fail('TG_CAPTURE_PRIVILEGE', { operation: `attach to tc ${hook} of ${name}` }, error);
+  return fail(
+    hook === 'egress' ? 'TG_CAPTURE_EGRESS' : 'TG_CAPTURE_BEHIND_XDP',
+    { name, ...factsOf(facts), errno: errnoName(error.errno) },
+    error,
+  );
 }
 
 /** A refusal after which generic mode is worth trying. */

@@ -40,8 +40,8 @@ export interface SourceCounters {
 export interface InterfaceState {
   readonly name: string;
   readonly index: number;
-  /** `native`, `generic`, or `off` with the reason. */
-  readonly mode: 'native' | 'generic' | 'off';
+  /** XDP `native` or `generic`, `tc` behind an XDP program of others, or `off` with the reason. */
+  readonly mode: 'native' | 'generic' | 'tc' | 'off';
   readonly reason?: string;
   readonly rxPackets: number;
   readonly rxOctets: number;

@@ -12,6 +12,11 @@ export interface XdpOptions extends Partial<MeterSettings> {
   readonly interfaces: readonly XdpInterface[];
   /** `auto` (default) tries native XDP and falls back to generic with the reason. */
   readonly mode?: 'auto' | 'native' | 'generic';
+  /**
+   * Where another XDP program is on an interface already: `refuse` to start (default), or meter by `tc` behind it what
+   * it lets pass. It is never replaced.
+   */
+  readonly coexist?: 'refuse' | 'tc';
   /** Also meter what this host itself sends by these interfaces. */
   readonly egress?: boolean;
   /** Give things up by steps while the reader cannot keep up (default), or `false`: lose records instead. */
@@ -71,6 +76,7 @@ export function captureOptions(
     sweepPerBatch: SWEEP_PER_BATCH,
     clockPackets: CLOCK_PACKETS,
     egress: options.egress ?? false,
+    behindXdp: options.coexist === 'tc',
     ringBytes: options.ringBytes ?? DEFAULTS.ringBytes,
     batchMs: options.batchMs ?? DEFAULTS.batchMs,
     steering: options.steering ?? false,

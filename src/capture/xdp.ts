@@ -75,9 +75,8 @@ export class XdpSource implements FlowSource {
     this.#native = native;
     try {
       for (const wanted of this.#options.interfaces) {
-        const { mode = 'auto', egress = false } = this.#options;
-        this.#interfaces.push(attachIngress(this.#addon, native, wanted, mode, this.#logger));
-        if (egress) attachEgress(this.#addon, native, wanted);
+        this.#interfaces.push(attachIngress(this.#addon, native, wanted, this.#options, this.#logger));
+        if (this.#options.egress) attachEgress(this.#addon, native, wanted);
       }
       if (this.#options.steering) this.#steering = new SteeringDatapath(native);
       this.#running = true;
@@ -95,8 +94,16 @@ export class XdpSource implements FlowSource {
 
   #reportInheritance(): void {
     const { adopted, recovered, stateProblem, takenPackets, deliveredPackets } = this.#inherited;
+    const { drainedPackets, unreadPackets } = this.#inherited;
     if (stateProblem !== '')
       this.#logger?.warn({ reason: stateProblem }, 'flows in memory will not outlive this process');
+    if (drainedPackets > 0)
+      this.#logger?.info({ drainedPackets }, 'took over what a datapath of another layout held');
+    if (unreadPackets > 0)
+      this.#logger?.warn(
+        { unreadPackets },
+        'the layout of an earlier datapath cannot be read: counted as lost',
+      );
     if (!adopted) return;
     if (recovered) this.#logger?.info('took over the datapath and the flows of a process that died');
     else

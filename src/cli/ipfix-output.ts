@@ -13,10 +13,15 @@ export interface BatchOutput {
 }
 
 /** To a collector, or as an IPFIX file (RFC 5655: messages one after the other) to stdout. */
-export function ipfixOutput(context: CliContext, config: IpfixConfig, logger: Logger): BatchOutput {
+export function ipfixOutput(
+  context: CliContext,
+  config: IpfixConfig,
+  logger: Logger,
+  names: boolean,
+): BatchOutput {
   const { collector } = config;
   if (collector !== undefined) {
-    const exporter = new IpfixExporter({ ...config, collector }, logger);
+    const exporter = new IpfixExporter({ ...config, collector }, logger, names);
     return {
       start: () => exporter.start(),
       write: (batch) => exporter.export(batch),
@@ -27,6 +32,7 @@ export function ipfixOutput(context: CliContext, config: IpfixConfig, logger: Lo
   const encoder = new IpfixEncoder({
     observationDomainId,
     messageOctets: 65_000,
+    names,
     ...(standardOnly ? {} : { enterprise }),
   });
   const put = async (message: Buffer): Promise<void> => {

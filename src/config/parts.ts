@@ -34,6 +34,7 @@ export const captureSettings = (
   interfaces,
   mode: capture.mode,
   egress: capture.egress,
+  coexist: capture.coexist,
   idleTimeoutMs: capture.idleTimeout,
   activeTimeoutMs: capture.activeTimeout,
   cacheEntries: capture.cacheEntries,

@@ -104,7 +104,7 @@ const programs = async (i: CheckedInterface): Promise<Found> => {
     ? info(`${i.name}: a gateway meters it already (${of}, ${facts.xdp})`)
     : warning(
         `${i.name}: ${of} is attached in ${facts.xdp} mode`,
-        `stop its owner, or \`ip link set ${i.name} xdp off\``,
+        `stop its owner, \`ip link set ${i.name} xdp off\`, or capture.coexist: tc to meter behind it what it lets pass`,
       );
 };
 
@@ -155,8 +155,12 @@ const offloads = async (i: CheckedInterface): Promise<Found> => {
   const on = (feature: string): boolean => new RegExp(`^${feature}: on`, 'm').test(text);
   if (on('large-receive-offload'))
     return warning(`${i.name}: LRO merges packets before XDP sees them`, `ethtool -K ${i.name} lro off`);
-  if (on('rx-vlan-offload'))
-    return warning(`${i.name}: the NIC takes VLAN tags out of packets`, `ethtool -K ${i.name} rxvlan off`);
+  const facts = factsOf(i);
+  if (on('rx-vlan-offload') && !('tellsVlan' in facts && facts.tellsVlan))
+    return warning(
+      `${i.name}: the NIC takes VLAN tags out of packets, and its driver does not tell XDP`,
+      `ethtool -K ${i.name} rxvlan off`,
+    );
   const stamps = /hardware-receive/.test((await said(i, 'ethtool', '-T', i.name)) ?? '');
   const more = `GRO ${on('generic-receive-offload') ? 'on, after XDP' : 'off'}, hardware timestamps ${stamps ? 'there' : 'not there'}`;
   return ok(`${i.name}: no offload hides packets or tags; ${more}`);

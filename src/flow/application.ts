@@ -77,7 +77,8 @@ export const APPLICATION_FIELDS = [
 
 export type ApplicationFieldName = (typeof APPLICATION_FIELDS)[number]['name'];
 
-const HEADER_FIELD = 10;
+/** Number of the fields that rules name, of which a row may have several. */
+export const HEADER_FIELD = 10;
 /** Also truncated names and pseudonyms; whatever else a client writes there names no service. */
 const HOST_NAME = /^[a-z0-9_*-]+(\.[a-z0-9_-]+)*\.?$/;
 const IPV4 = /^[\d.]+$/;

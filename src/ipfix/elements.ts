@@ -1,9 +1,13 @@
+import { APPLICATION_FIELDS, HEADER_FIELD } from '../flow/application.js';
 import { type ColumnDefinition, ELEMENT_BYTES, FLOW_COLUMNS } from '../flow/columns.js';
 
 /** PEN of the reverse elements of biflows (RFC 5103, 6.1). */
 export const REVERSE_ENTERPRISE = 29_305;
 /** PEN for examples and documentation (RFC 5612): Tidegate has none of its own, so a site puts its own here. */
 export const EXAMPLE_ENTERPRISE = 32_473;
+
+/** CERT's, of YAF: it has an element for names that DNS is asked for. */
+export const CERT_ENTERPRISE = 6871;
 
 /** Abstract data types by their number in the IANA registry (RFC 5610, 3.1). */
 export const DATA_TYPES = {
@@ -13,6 +17,7 @@ export const DATA_TYPES = {
   unsigned32: 3,
   unsigned64: 4,
   float32: 9,
+  string: 13,
 } as const;
 
 /**
@@ -43,6 +48,13 @@ const OWN_ELEMENTS = [
   'workloadScore',
   'reconstructionError',
   'fingerprint',
+  'tlsServerName',
+  'tlsApplicationProtocols',
+  'tlsJa4',
+  'quicVersion',
+  'quicDestinationConnectionIdLength',
+  'quicSourceConnectionIdLength',
+  'headerFields',
 ] as const;
 
 export interface Field {
@@ -58,8 +70,25 @@ export interface Field {
   readonly kind: 'plain' | 'milliseconds' | 'ipv4';
 }
 
+/** What is known of a flow's application. Texts have any length. */
+export interface NameField {
+  readonly name: string;
+  /** Number in a row's text, see src/flow/application.ts. */
+  readonly number: number;
+  readonly elementId: number;
+  readonly enterprise: number;
+  readonly octets: number;
+  readonly dataType: number;
+}
+
+/** The length that a template says of a field whose records say it themselves (RFC 7011, 7). */
+export const VARIABLE_LENGTH = 0xffff;
+const DNS_NAME = 179;
+
 /** Templates: flows over IPv4, over IPv6, and what is no IP. */
 export const TEMPLATES = { ipv4: 256, ipv6: 257, other: 258 } as const;
+/** Of flows of which names are known, by the template of the others. */
+export const NAME_TEMPLATES = { ipv4: 260, ipv6: 261 } as const;
 export type TemplateName = keyof typeof TEMPLATES;
 
 const typeOf = ({ type, width }: ColumnDefinition): number =>
@@ -110,5 +139,25 @@ export function fieldsOf(template: TemplateName, enterprise: number | undefined)
       ];
     const own = (OWN_ELEMENTS as readonly string[]).indexOf(name) + 1;
     return enterprise === undefined || own === 0 ? [] : [{ ...plain, elementId: own, enterprise }];
+  });
+}
+
+const NAME_TYPES = {
+  text: { octets: VARIABLE_LENGTH, dataType: DATA_TYPES.string },
+  u32: { octets: 4, dataType: DATA_TYPES.unsigned32 },
+  u8: { octets: 1, dataType: DATA_TYPES.unsigned8 },
+} as const;
+
+/** Fields that a template with names has behind those of {@link fieldsOf}. */
+export function nameFields(enterprise: number | undefined): NameField[] {
+  const rules = { name: 'headerFields', number: HEADER_FIELD, type: 'text' } as const;
+  return [...APPLICATION_FIELDS, rules].flatMap((field): NameField[] => {
+    const { name, number, type } = field;
+    const shape = { name, number, ...NAME_TYPES[type] };
+    if ('ipfixId' in field) return [{ ...shape, elementId: field.ipfixId, enterprise: 0 }];
+    if (enterprise === undefined) return [];
+    if (name === 'dnsQName') return [{ ...shape, elementId: DNS_NAME, enterprise: CERT_ENTERPRISE }];
+    const own = (OWN_ELEMENTS as readonly string[]).indexOf(name) + 1;
+    return [{ ...shape, elementId: own, enterprise }];
   });
 }

@@ -1,5 +1,15 @@
+import { ApplicationReader, HEADER_FIELD } from '../flow/application.js';
 import type { ColumnView, FlowBatch } from '../flow/batch.js';
-import { type Field, fieldsOf, TEMPLATES, type TemplateName } from './elements.js';
+import {
+  type Field,
+  fieldsOf,
+  NAME_TEMPLATES,
+  type NameField,
+  nameFields,
+  TEMPLATES,
+  type TemplateName,
+  VARIABLE_LENGTH,
+} from './elements.js';
 
 /** RFC 7011, section 3. */
 const VERSION = 10;
@@ -10,7 +20,6 @@ const OPTIONS_TEMPLATE_SET = 3;
 const ENTERPRISE_BIT = 0x8000;
 /** Options that describe elements of an enterprise (RFC 5610). */
 const TYPE_OPTIONS = 259;
-const VARIABLE_LENGTH = 0xffff;
 const NS_PER_MS = 1_000_000n;
 const NAMES: readonly TemplateName[] = ['ipv4', 'ipv6', 'other'];
 
@@ -20,6 +29,8 @@ export interface IpfixOptions {
   readonly enterprise?: number;
   /** Largest message, octets. */
   readonly messageOctets: number;
+  /** Flows of which names are known have them, by templates of their own. */
+  readonly names?: boolean;
 }
 
 interface Template {
@@ -32,11 +43,13 @@ interface Template {
 export class IpfixEncoder {
   readonly #options: IpfixOptions;
   readonly #templates: ReadonlyMap<TemplateName, Template>;
+  readonly #names: readonly NameField[];
   /** Data records sent so far in this transport session. */
   #sequence = 0;
 
   constructor(options: IpfixOptions) {
     this.#options = options;
+    this.#names = options.names ? nameFields(options.enterprise) : [];
     this.#templates = new Map(
       NAMES.map((name): [TemplateName, Template] => {
         const fields = fieldsOf(name, options.enterprise);
@@ -59,13 +72,17 @@ export class IpfixEncoder {
 
   /** Messages that describe what follows: templates, and the types of the enterprise's elements. */
   templates(exportSeconds: number): Buffer[] {
-    const templates = [...this.#templates.values()].map((template) => templateRecord(template));
+    const templates = [...this.#templates.values()].map(({ id, fields }) => templateRecord(id, fields));
+    for (const [name, { fields }] of this.#templates)
+      if (this.#names.length > 0 && name !== 'other')
+        templates.push(templateRecord(NAME_TEMPLATES[name], [...fields, ...this.#names]));
     const messages = [this.#message(exportSeconds, [set(TEMPLATE_SET, templates)], 0)];
     const { enterprise } = this.#options;
     if (enterprise === undefined) return messages;
     const own = new Map(
       [...this.#templates.values()]
-        .flatMap((template) => template.fields)
+        .flatMap((template): (Field | NameField)[] => [...template.fields])
+        .concat(this.#names)
         .filter((field) => field.enterprise === enterprise)
         .map((field) => [field.elementId, field]),
     );
@@ -82,8 +99,10 @@ export class IpfixEncoder {
       for (const { column } of template.fields)
         if (!views.has(column.name)) views.set(column.name, batch.column(column.name, column.type));
     const kinds = templatesOf(batch);
+    const texts = this.#names.length > 0 ? new ApplicationReader(batch) : undefined;
+    const named = (row: number): boolean => texts?.has(row) === true && kinds[row] !== 'other';
     for (const [name, template] of this.#templates) {
-      const rows = kinds.flatMap((kind, row) => (kind === name ? [row] : []));
+      const rows = kinds.flatMap((kind, row) => (kind === name && !named(row) ? [row] : []));
       const perMessage = Math.max(
         1,
         Math.floor((this.#options.messageOctets - MESSAGE_HEADER - SET_HEADER) / template.recordOctets),
@@ -97,6 +116,17 @@ export class IpfixEncoder {
             at = write(body, at, field, views.get(field.column.name)!, row);
         yield this.#message(exportSeconds, [set(template.id, [body])], part.length);
       }
+      if (texts === undefined || name === 'other') continue;
+      const records = kinds.flatMap((kind, row) => {
+        if (kind !== name || !named(row)) return [];
+        const body = Buffer.alloc(template.recordOctets);
+        let at = 0;
+        for (const field of template.fields) at = write(body, at, field, views.get(field.column.name)!, row);
+        const room = this.#options.messageOctets - MESSAGE_HEADER - SET_HEADER - body.length;
+        return [Buffer.concat([body, ...nameValues(texts, row, this.#names, room)])];
+      });
+      for (const part of this.#fitting(records))
+        yield this.#message(exportSeconds, [set(NAME_TEMPLATES[name], part)], part.length);
     }
   }
 
@@ -169,7 +199,48 @@ function specifier(elementId: number, octets: number, enterprise: number): Buffe
   return field;
 }
 
-function templateRecord({ id, fields }: Template): Buffer {
+/**
+ * The names of a row, of at most `room` octets: text that was not seen or finds no room is empty, a number that was not
+ * seen 0. Rules: a JSON object, name → octets, hexadecimal.
+ */
+function nameValues(
+  texts: ApplicationReader,
+  row: number,
+  fields: readonly NameField[],
+  room: number,
+): Buffer[] {
+  const slices = [...texts.fields(row)];
+  let left = room - fields.reduce((sum, { octets }) => sum + (octets === VARIABLE_LENGTH ? 1 : octets), 0);
+  return fields.map(({ number, octets }) => {
+    const found = slices.filter((slice) => slice.number === number);
+    const [first] = found;
+    if (octets !== VARIABLE_LENGTH) {
+      const value = Buffer.alloc(octets);
+      if (first !== undefined) value.writeUIntBE(texts.number(first), 0, octets);
+      return value;
+    }
+    const rules = found.flatMap((slice) => (number === HEADER_FIELD ? [texts.headerField(slice)] : []));
+    const text =
+      number === HEADER_FIELD && rules.length > 0
+        ? Buffer.from(JSON.stringify(Object.fromEntries(rules.map(({ name, value }) => [name, value]))))
+        : texts.octets.subarray(first?.start ?? 0, first?.end ?? 0);
+    const value = variable(text);
+    if (value.length - 1 > left) return variable(Buffer.alloc(0));
+    left -= value.length - 1;
+    return value;
+  });
+}
+
+/** A value that says its length (RFC 7011, 7). */
+function variable(value: Buffer): Buffer {
+  const long = value.length >= 255;
+  const prefix = Buffer.alloc(long ? 3 : 1);
+  prefix.writeUInt8(long ? 255 : value.length, 0);
+  if (long) prefix.writeUInt16BE(value.length, 1);
+  return Buffer.concat([prefix, value]);
+}
+
+function templateRecord(id: number, fields: readonly (Field | NameField)[]): Buffer {
   const header = Buffer.alloc(4);
   header.writeUInt16BE(id, 0);
   header.writeUInt16BE(fields.length, 2);
@@ -191,7 +262,7 @@ function typeOptionsTemplate(): Buffer {
   ]);
 }
 
-function typeRecord(field: Field): Buffer {
+function typeRecord(field: Field | NameField): Buffer {
   const record = Buffer.alloc(8 + field.name.length);
   record.writeUInt32BE(field.enterprise, 0);
   record.writeUInt16BE(field.elementId, 4);

@@ -47,7 +47,8 @@ export class IpfixExporter implements Component {
   #lost = 0;
   #sending: Promise<void> = Promise.resolve();
 
-  constructor(config: IpfixConfig & { readonly collector: string }, logger: Logger) {
+  /** `names`: also what is known of flows' applications. */
+  constructor(config: IpfixConfig & { readonly collector: string }, logger: Logger, names = false) {
     this.#config = config;
     this.#logger = logger;
     const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(config.collector) ?? [];
@@ -56,6 +57,7 @@ export class IpfixExporter implements Component {
     this.#encoder = new IpfixEncoder({
       observationDomainId: config.observationDomainId,
       messageOctets: config.messageOctets,
+      names,
       ...(config.standardOnly ? {} : { enterprise: config.enterprise }),
     });
   }

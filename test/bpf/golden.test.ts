@@ -73,21 +73,22 @@ describe('golden packets through the user-space build', () => {
 });
 
 describe.skipIf(skip !== undefined).each([
-  { hook: 'XDP', egress: false, verdict: XDP_PASS, ifindex: 1 },
-  { hook: 'tc egress', egress: true, verdict: TCX_NEXT, ifindex: 0 },
-])(
+  { hook: 'xdp', verdict: XDP_PASS, ifindex: 1 },
+  { hook: 'ingress', verdict: TCX_NEXT, ifindex: 1 },
+  { hook: 'egress', verdict: TCX_NEXT, ifindex: 0 },
+] as const)(
   `golden packets through the kernel, $hook${skip === undefined ? '' : ` (skipped: ${skip})`}`,
-  ({ egress, verdict, ifindex }) => {
+  ({ hook, verdict, ifindex }) => {
     // Loading is what takes time: rows with the same options share a meter, which each leaves empty.
     const meters = new Map<string, KernelMeter>();
     const kernelFor = (row: GoldenRow): KernelMeter => {
       const key = JSON.stringify(optionsOf(row));
-      const meter = meters.get(key) ?? new KernelMeter({ ...optionsOf(row), egress });
+      const meter = meters.get(key) ?? new KernelMeter({ ...optionsOf(row), hook });
       meters.set(key, meter);
       return meter;
     };
 
-    test.each(egress ? GOLDEN.filter(fitsSocketBuffer) : GOLDEN)('$name', (row) => {
+    test.each(hook === 'xdp' ? GOLDEN : GOLDEN.filter(fitsSocketBuffer))('$name', (row) => {
       const kernel = kernelFor(row);
       const user = new UserMeter(optionsOf(row));
       const before = kernel.counters();

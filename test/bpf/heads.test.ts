@@ -90,13 +90,14 @@ describe('payload heads through the user-space build', () => {
   });
 });
 
-describe.skipIf(skip !== undefined).each([{ egress: false }, { egress: true }])(
-  `payload heads through the kernel, egress: $egress${skip === undefined ? '' : ` (skipped: ${skip})`}`,
-  ({ egress }) => {
+describe.skipIf(skip !== undefined).each([{ hook: 'xdp' }, { hook: 'egress' }, { hook: 'ingress' }] as const)(
+  `payload heads through the kernel, $hook${skip === undefined ? '' : ` (skipped: ${skip})`}`,
+  ({ hook }) => {
     // BPF_PROG_TEST_RUN makes no socket buffer longer than a page.
-    const rows = egress ? ROWS.filter((row) => row.frames.every((frame) => frame.length < 3500)) : ROWS;
+    const rows =
+      hook !== 'xdp' ? ROWS.filter((row) => row.frames.every((frame) => frame.length < 3500)) : ROWS;
     test.each(rows)('$name', ({ wants, frames, heads }) => {
-      const kernel = new KernelMeter({ headWants: wants, egress });
+      const kernel = new KernelMeter({ headWants: wants, hook });
       const user = new UserMeter({ headWants: wants });
       frames.forEach((frame, i) => {
         kernel.run(frame);

@@ -37,8 +37,8 @@ export interface TestMeterOptions {
   readonly headBytes?: number;
   /** Payload heads that are wanted; absent = none. */
   readonly headWants?: readonly HeadWant[];
-  /** The kernel's tc egress program instead of its XDP program. */
-  readonly egress?: boolean;
+  /** Which of the kernel's programs: XDP by default. */
+  readonly hook?: 'xdp' | 'egress' | 'ingress';
 }
 
 const options = (o: TestMeterOptions): object => ({
@@ -49,7 +49,7 @@ const options = (o: TestMeterOptions): object => ({
   tunnels: tunnelBits(o.tunnels),
   headBytes: o.headBytes ?? 0,
   ...(o.headWants === undefined ? {} : { headWants: headWantWords(o.headWants) }),
-  egress: o.egress ?? false,
+  hook: o.hook ?? 'xdp',
   objectPath: gatewayObjectPath(),
   ringBytes: 2 ** 20,
 });

@@ -134,7 +134,7 @@ describe.skipIf(skip !== undefined)(
       const { source, stored } = await meter([{ name: 'out', netns: `/run/netns/${veth.near}` }]);
       // The device segments in software, behind the hook: what the other end receives are wire packets.
       veth.execNear('ethtool', '-K', 'out', 'tso', 'off');
-      veth.transferTcp(2_000_000);
+      await veth.transferTcp(2_000_000);
       await source.flush();
       const [state] = source.interfaces();
       const received = Number(veth.exec('cat', '/sys/class/net/in/statistics/rx_packets').trim());

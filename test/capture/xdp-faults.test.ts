@@ -1,13 +1,11 @@
-import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { detachPinned, pinDirectory } from '../../src/capture/bpf.js';
+import { detachPinned } from '../../src/capture/bpf.js';
 import type { SourceCounters } from '../../src/capture/source.js';
 import { XdpSource } from '../../src/capture/xdp.js';
 import type { XdpOptions } from '../../src/capture/xdp-options.js';
 import { Reader } from '../support/pinned-reader.js';
 import { bpfSkipReason } from '../support/privileges.js';
-import { VethPair, xdpInterfaces } from '../support/veth.js';
+import { VethPair } from '../support/veth.js';
 
 const skip = bpfSkipReason();
 const lostOf = (c: SourceCounters, reason?: string): number =>
@@ -85,32 +83,6 @@ describe.skipIf(skip !== undefined)(
       const total = [...delivered.values()].reduce((sum, packets) => sum + packets, 0);
       expect(counters.seenPackets).toBe(veth.wire().packets);
       expect(total + lostOf(counters)).toBe(counters.seenPackets);
-    });
-
-    test('pins of another layout: the interface goes on under our program, nothing of theirs is read as ours', async () => {
-      const veth = pair('layout');
-      const pinName = pins('layout');
-      const reader = new Reader({ interfaces: [veth.metered], pinName }, new Map());
-      await reader.ready();
-      await veth.flood(2000, { threads: 1, flows: 50 });
-      await reader.kill();
-      const ours = pinDirectory(pinName);
-      const theirs = join(dirname(ours), 'v0');
-      mkdirSync(theirs);
-      // What an earlier version left: all of its pins, in a directory of its own version.
-      for (const name of readdirSync(ours)) renameSync(join(ours, name), join(theirs, name));
-      const { source, stored } = await started({ interfaces: [veth.metered], pinName });
-      const before = veth.wire().packets;
-      expect(source.interfaces()).toMatchObject([
-        { mode: 'native', reason: expect.stringContaining('taken over') },
-      ]);
-      expect(xdpInterfaces(veth.far)).toEqual(['in']);
-      expect(existsSync(theirs)).toBe(false);
-      expect(source.counters().seenPackets).toBe(0);
-      await veth.flood(1000, { threads: 1, flows: 50 });
-      await source.flush();
-      expect(source.counters().seenPackets).toBe(veth.wire().packets - before);
-      expect(stored.packets).toBe(1000);
     });
 
     test('jumbo frames lie in several buffers, and are metered as they are on the wire', async () => {

@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
+import { promisify } from 'node:util';
 import { loadBpfAddon } from '../../src/capture/bpf.js';
 
 const run = (command: string, ...args: string[]): string =>
@@ -12,6 +13,7 @@ export class VethPair {
   readonly near: string;
   readonly far: string;
   readonly device = 'in';
+  #port = 5000;
 
   /** `queues` > 1 lets as many CPUs run the metered side's XDP program at once. */
   constructor(tag: string, queues = 1) {
@@ -95,23 +97,25 @@ export class VethPair {
     return { packets: read('tx_packets'), dropped: read('tx_dropped') };
   }
 
-  /** Sends so many octets over one TCP connection, and resolves when the receiver has read them all. */
-  transferTcp(octets: number): void {
+  /** Sends so many octets over one TCP connection; resolves when the receiver has read them all. */
+  async transferTcp(octets: number): Promise<void> {
+    this.#port += 1;
+    const port = this.#port;
     const server = `
       require('node:net').createServer((socket) => {
         let got = 0;
         socket.on('data', (chunk) => { got += chunk.length; if (got === ${octets}) socket.end('done'); });
         socket.on('close', () => process.exit(0));
-      }).listen(5001, '10.9.0.2', () => console.log('ready'));`;
+      }).listen(${port}, '10.9.0.2', () => console.log('ready'));`;
     const client = `
       const { spawn } = require('node:child_process');
       const server = spawn('ip', ['netns', 'exec', '${this.far}', process.execPath, '-e', ${JSON.stringify(server)}]);
       server.stdout.once('data', () => {
-        const socket = require('node:net').connect(5001, '10.9.0.2', () => socket.write(Buffer.alloc(${octets})));
+        const socket = require('node:net').connect(${port}, '10.9.0.2', () => socket.write(Buffer.alloc(${octets})));
         socket.on('data', () => {});
       });
       server.on('exit', () => process.exit(0));`;
-    run('ip', 'netns', 'exec', this.near, process.execPath, '-e', client);
+    await promisify(execFile)('ip', ['netns', 'exec', this.near, process.execPath, '-e', client]);
   }
 
   exec(...command: string[]): string {

@@ -12,12 +12,23 @@ export class LivePair {
 
   constructor() {
     ip('netns', 'add', this.#name);
+    // Nothing is sent that was not asked for.
+    ip('netns', 'exec', this.#name, 'sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1');
     ip('-n', this.#name, 'link', 'add', this.near, 'type', 'veth', 'peer', 'name', this.far);
     for (const device of [this.near, this.far]) ip('-n', this.#name, 'link', 'set', device, 'up');
   }
 
   get netns(): string {
     return `/run/netns/${this.#name}`;
+  }
+
+  /** Packets that `near` sent to `far`. */
+  sent(): number {
+    const shown = execFileSync('ip', ['-n', this.#name, '-s', '-j', 'link', 'show', 'dev', this.near], {
+      encoding: 'utf8',
+    });
+    const [link] = JSON.parse(shown) as { stats64: { tx: { packets: number } } }[];
+    return link!.stats64.tx.packets;
   }
 
   remove(): void {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { pino } from 'pino';
+import { benchFlood } from '../../capture/bench/flood-bench.js';
 import { benchReplay, type ReplayBenchRow } from '../../capture/bench/replay-bench.js';
 import { benchRing, type RingBenchRow } from '../../capture/bench/ring-bench.js';
 import { benchPackets, type PacketBenchRow } from '../../capture/packet-bench.js';
@@ -26,6 +27,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   ring: {
     description: 'delta records from the ring to the merged flow, memory of a flow, hand-over',
     run: ringBench,
+  },
+  flood: {
+    description: 'a SYN flood from a million random sources, each packet accounted for',
+    run: floodBench,
   },
   infer: { description: 'flow records a second through features, network and registry', run: inferBench },
   forecast: {
@@ -201,6 +206,29 @@ async function ringBench(context: CliContext, output: OutputFormat): Promise<voi
     `${table}octets a flow at ${bytesPerFlow.flows} flows: ${bytesPerFlow.table.toFixed(0)} of table, ` +
       `${bytesPerFlow.process.toFixed(0)} of the process\n` +
       `a batch of ${rowsPerBatch} rows into JavaScript and back: ${jsMicrosecondsPerBatch.toFixed(1)} us\n`,
+  );
+}
+
+async function floodBench(context: CliContext, output: OutputFormat): Promise<void> {
+  const result = await benchFlood({ progress: (what) => context.stderr.write(`${what}\n`) });
+  if (printedAsData(context, output, result)) return;
+  const lost = Object.entries(result.lost).map(([reason, packets]) => `${packets} ${reason}`);
+  const shown: readonly (readonly [string, string])[] = [
+    ['SYNs, each from a random source', String(result.sent)],
+    ['a second', (result.sent / result.seconds).toFixed(0)],
+    ['stored in records of single flows', String(result.single)],
+    ['of pairs of prefixes', String(result.byPrefix)],
+    ['of the protocol', String(result.byProtocol)],
+    ['lost', lost.length === 0 ? 'none' : lost.join(', ')],
+    ['flows held at most (of)', `${result.mostActiveFlows} (${result.maxFlows})`],
+    ['memory grown by, MiB', (result.mostMemoryBytes / 2 ** 20).toFixed(1)],
+    ['prefixes complete', `${result.prefixesComplete} of ${result.prefixes}`],
+  ];
+  context.stdout.write(
+    renderTable(shown, [
+      { title: 'figure', value: ([what]) => what },
+      { title: 'value', value: ([, value]) => value, align: 'right' },
+    ]),
   );
 }
 

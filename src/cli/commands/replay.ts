@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { statSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { formatCount, parseDurationMs } from '../../base/units.js';
+import { looksForNames } from '../../capture/applications.js';
 import { ReplaySource } from '../../capture/replay.js';
 import { RECORD_NAMES, RecordReader } from '../../flow/record.js';
 import { ipfixConfig } from '../../ipfix/index.js';
@@ -55,14 +56,15 @@ export function register(program: Command, context: CliContext): void {
 }
 
 async function replay(context: CliContext, files: readonly string[], flags: ReplayFlags): Promise<number> {
+  const applications = {
+    decoders: { tls: flags.decode, http: flags.decode, dns: flags.decode, quic: flags.decode },
+    headerRules: await readHeaderRules(flags.headerRules),
+  };
   const source = new ReplaySource({
     files,
     idleTimeoutMs: parseDurationMs(flags.idleTimeout),
     activeTimeoutMs: parseDurationMs(flags.activeTimeout),
-    applications: {
-      decoders: { tls: flags.decode, http: flags.decode, dns: flags.decode, quic: flags.decode },
-      headerRules: await readHeaderRules(flags.headerRules),
-    },
+    applications,
   });
   const ipfix =
     flags.output === 'ipfix'
@@ -74,6 +76,7 @@ async function replay(context: CliContext, files: readonly string[], flags: Repl
             standardOnly: flags.standardOnly,
           }),
           createLogger({ level: 'warn', pretty: process.stderr.isTTY === true }),
+          looksForNames(applications),
         )
       : undefined;
   await ipfix?.start();

@@ -1,0 +1,40 @@
+// A BPF ring buffer that nobody writes any more, read record by record without knowing what they are.
+#ifndef TIDEGATE_PINNED_RING_H
+#define TIDEGATE_PINNED_RING_H
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+namespace tidegate
+{
+
+class PinnedRing
+{
+      public:
+	PinnedRing() = default;
+	~PinnedRing();
+	PinnedRing(const PinnedRing &) = delete;
+	PinnedRing &operator=(const PinnedRing &) = delete;
+
+	// Maps the ring behind `fd` (not owned). Returns 0 or an errno.
+	int Open(int fd);
+
+	// Visits what is there: a record, its length, and the ring's position after it.
+	void
+	Visit(const std::function<void(const uint8_t *record, uint32_t bytes, uint64_t end)> &visit) const;
+
+	// Gives the space up to a position back, never what was given back before.
+	void Consume(uint64_t end);
+	void ConsumeAll() { Consume(__atomic_load_n(producer_, __ATOMIC_ACQUIRE)); }
+
+      private:
+	uint64_t *consumer_ = nullptr;
+	const uint64_t *producer_ = nullptr;
+	const uint8_t *data_ = nullptr; // mapped twice in a row
+	size_t bytes_ = 0, page_ = 0;
+};
+
+} // namespace tidegate
+
+#endif
