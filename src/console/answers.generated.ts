@@ -9,7 +9,7 @@ export interface Answers {
     interfaces: {
       name: string;
       index: number;
-      mode: 'native' | 'generic' | 'off';
+      mode: 'native' | 'generic' | 'tc' | 'off';
       reason?: string;
       rxPackets: number;
       rxOctets: number;
@@ -88,7 +88,7 @@ export interface Answers {
       interfaces: {
         name: string;
         index: number;
-        mode: 'native' | 'generic' | 'off';
+        mode: 'native' | 'generic' | 'tc' | 'off';
         reason?: string;
         rxPackets: number;
         rxOctets: number;
