@@ -40,7 +40,7 @@ Capture::Capture(Loader &loader, const CaptureOptions &options, std::vector<Slab
     : loader_(loader), batch_age_(options.batch_age), flushed_(std::move(flushed)),
       writer_(
 	  std::move(slabs), slab_rows, std::move(hand_over), [] { return false; }, state),
-      table_(options.table, writer_, state), batch_(kBatch), ends_(kBatch), state_(state)
+      table_(options.table, writer_, state), state_(state)
 {
 }
 
@@ -130,26 +130,30 @@ void Capture::ReadHeads()
 		heads_.Read(SIZE_MAX, head_sink_);
 }
 
-// Merges up to one batch of each ring. True when there may be more.
+// Merges up to one batch of a ring. True when there may be more.
+bool Capture::ReadRing(uint32_t cpu)
+{
+	RingReader &ring = *rings_[cpu];
+	DeltaRun run = ring.Take(kBatch);
+	FlowTable::Origin origin{cpu, ring.position() - run.count * run.stride, run.stride};
+
+	ReadHeads();
+	if (run.count != 0)
+		table_.Merge(run, KernelClock(), &origin);
+	ring.Commit();
+	return run.count == kBatch;
+}
+
 bool Capture::ReadRings()
 {
 	bool more = false;
 
 	for (uint32_t cpu = 0; cpu < rings_.size(); cpu++) {
-		RingReader *ring = rings_[cpu].get();
-		FlowTable::Origin origin{cpu, ends_.data()};
-
 		// A mutex is not fair: whoever waits for it gets it between two batches.
 		while (waiting_.load(std::memory_order_relaxed) != 0)
 			std::this_thread::yield();
 		std::lock_guard lock(mutex_);
-		size_t count = ring->Take(batch_.data(), batch_.size(), ends_.data());
-
-		ReadHeads();
-		if (count != 0)
-			table_.Merge(batch_.data(), count, KernelClock(), &origin);
-		ring->Commit();
-		more |= count == batch_.size();
+		more |= ReadRing(cpu);
 	}
 	return more;
 }
@@ -212,16 +216,9 @@ void Capture::VisitFlows(const std::function<void(const tg_flow_key &)> &visit)
 	std::lock_guard lock(mutex_);
 	waiting_.fetch_sub(1);
 	loader_.VisitCaches(visit);
-	for (auto &ring : rings_) {
-		size_t count;
-
-		do {
-			count = ring->Take(batch_.data(), batch_.size());
-			ReadHeads();
-			if (count != 0)
-				table_.Merge(batch_.data(), count, KernelClock());
-			ring->Commit();
-		} while (count == batch_.size());
+	for (uint32_t cpu = 0; cpu < rings_.size(); cpu++) {
+		while (ReadRing(cpu))
+			;
 	}
 	table_.VisitFlows(visit);
 }

@@ -89,6 +89,7 @@ class Capture
 	void Drain(Predecessor &predecessor);
 	void MergeDrained(Predecessor &predecessor, uint32_t cpu);
 	void ReadHeads();
+	bool ReadRing(uint32_t cpu);
 	bool ReadRings();
 	void FlushCaches();
 	void Wait(int milliseconds);
@@ -102,8 +103,6 @@ class Capture
 	HeadReader heads_;
 	HeadSink head_sink_;
 	std::vector<std::unique_ptr<RingReader>> rings_;
-	std::vector<tg_delta> batch_;
-	std::vector<uint64_t> ends_; // the ring's position after each
 	StateFile *state_;
 	std::thread thread_;
 	std::mutex mutex_; // guards table_, writer_ and rings_ between the reader and Counters()

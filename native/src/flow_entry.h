@@ -69,6 +69,15 @@ struct alignas(64) FlowTable::Entry {
 	// What a change may overwrite: without heads or carries nothing behind the hot lines means anything.
 	size_t ChangingBytes() const { return carried || heads ? sizeof(Entry) : kHotBytes; }
 
+	// Asks for the hot lines but the first.
+	void PrefetchRest() const
+	{
+		const uint8_t *line = reinterpret_cast<const uint8_t *>(this);
+
+		for (size_t at = alignof(Entry); at < kHotBytes; at += alignof(Entry))
+			__builtin_prefetch(line + at, 1);
+	}
+
 	// Makes an entry the flow that has this key, without a packet yet.
 	void Begin(const tg_flow_key &of, uint64_t its_hash)
 	{
@@ -177,14 +186,6 @@ struct alignas(64) FlowTable::Entry {
 inline FlowTable::Entry &FlowTable::At(uint32_t index) const
 {
 	return chunks_[index / kChunk][index % kChunk];
-}
-
-inline void FlowTable::PrefetchHot(uint32_t index) const
-{
-	const uint8_t *entry = reinterpret_cast<const uint8_t *>(&At(index));
-
-	for (size_t at = 0; at < Entry::kHotBytes; at += alignof(Entry))
-		__builtin_prefetch(entry + at, 1);
 }
 
 inline uint32_t FlowTable::Find(const tg_flow_key &key, uint64_t hash) const

@@ -10,8 +10,10 @@ namespace tidegate
 
 namespace
 {
-// How many entries ahead of its end an entry, and later its index line, are asked for.
-constexpr size_t kEntryAhead = 12, kIndexAhead = 6;
+// Entries that are looked at together, as in flow_merge.cc.
+constexpr size_t kGroup = 32;
+// How many entries ahead of its end an entry's index line is asked for by a flush.
+constexpr size_t kIndexAhead = 6;
 } // namespace
 
 uint64_t FlowTable::DueNs(const Entry &entry) const
@@ -31,12 +33,37 @@ void FlowTable::Schedule(uint32_t index, uint64_t due_ns)
 	wheel_[step % kWheelSlots].push_back(index);
 }
 
+bool FlowTable::Over(const Entry &entry, const ClockBase &clock) const
+{
+	uint64_t quiet = entry.Ended() ? 0 : options_.idle_ns;
+
+	return clock.now_ns >= entry.Last() + quiet + options_.grace_ns;
+}
+
+// Whether a flow is over is in the first lines of its entry; of one that is, all of it and its index line are
+// needed.
+void FlowTable::PrefetchDue(const uint32_t *due, size_t count, const ClockBase &clock) const
+{
+	for (size_t i = 0; i < count; i++)
+		__builtin_prefetch(&At(due[i]).record_start_ns, 1);
+	for (size_t i = 0; i < count; i++)
+		__builtin_prefetch(&At(due[i]).reset, 1);
+	for (size_t i = 0; i < count; i++) {
+		const Entry &entry = At(due[i]);
+
+		if (!Over(entry, clock))
+			continue;
+		__builtin_prefetch(&entry, 1);
+		entry.PrefetchRest();
+		index_.Prefetch(TagOf(entry.hash));
+	}
+}
+
 // Ends what is due of one entry, or queues it again.
 void FlowTable::EndDue(uint32_t index, const ClockBase &clock)
 {
 	Entry &entry = At(index);
-	uint64_t quiet = entry.Ended() ? 0 : options_.idle_ns;
-	bool over = clock.now_ns >= entry.Last() + quiet + options_.grace_ns;
+	bool over = Over(entry, clock);
 	bool written = true;
 
 	if (!entry.Empty() && (over || clock.now_ns >= entry.record_start_ns + options_.active_ns)) {
@@ -64,11 +91,8 @@ void FlowTable::Advance(const ClockBase &clock)
 	for (; wheel_now_ < target; wheel_now_++) {
 		due_.swap(wheel_[wheel_now_ % kWheelSlots]);
 		for (size_t i = 0; i < due_.size(); i++) {
-			// Entries that are due have been silent: their lines are in no cache.
-			if (i + kEntryAhead < due_.size())
-				PrefetchHot(due_[i + kEntryAhead]);
-			if (i + kIndexAhead < due_.size())
-				index_.Prefetch(TagOf(At(due_[i + kIndexAhead]).hash));
+			if (i % kGroup == 0)
+				PrefetchDue(&due_[i], std::min(kGroup, due_.size() - i), clock);
 			EndDue(due_[i], clock);
 		}
 		due_.clear();

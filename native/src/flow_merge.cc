@@ -13,9 +13,11 @@ namespace tidegate
 
 namespace
 {
-// How many records ahead of the merge a record's index line, and later its entry, are asked for: the cache
-// misses of so many records overlap.
-constexpr size_t kIndexAhead = 16, kEntryAhead = 8;
+// Records that are looked up together. What such a look-up costs is the address translation of a page that no
+// TLB holds any more, much more than the cache misses behind it, and a processor that waits for one does not
+// get as far as the next as long as a merge lies between the two. So the places of a group are asked for in
+// loops that do nothing else.
+constexpr size_t kGroup = 16;
 
 uint64_t EarlierOf(const uint64_t *times)
 {
@@ -23,44 +25,63 @@ uint64_t EarlierOf(const uint64_t *times)
 }
 } // namespace
 
-void FlowTable::PrefetchEntry(uint64_t hash) const
+void FlowTable::HashGroup(const DeltaRun &records, size_t start, uint64_t *hashes) const
 {
-	uint32_t index = index_.Find(TagOf(hash), [](uint32_t) { return true; });
+	for (size_t i = 0; i < kGroup && start + i < records.count; i++) {
+		hashes[i] = tg_hash(&records[start + i].key, kTableSecret);
+		index_.Prefetch(TagOf(hashes[i]));
+	}
+}
 
-	if (index != kNone)
-		PrefetchHot(index);
+// First one line of each entry, for the translations, then all that a merge touches.
+void FlowTable::PrefetchGroup(const uint64_t *hashes, size_t count) const
+{
+	const Entry *entries[kGroup];
+
+	for (size_t i = 0; i < count; i++) {
+		uint32_t index = index_.Find(TagOf(hashes[i]), [](uint32_t) { return true; });
+
+		entries[i] = nullptr;
+		if (index == kNone)
+			continue;
+		entries[i] = &At(index);
+		__builtin_prefetch(entries[i], 1);
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (entries[i])
+			entries[i]->PrefetchRest();
+	}
 	// GCC takes a function that does nothing but prefetch for one without effect, and drops the calls of
 	// it.
 	asm volatile("");
 }
 
-void FlowTable::Merge(const tg_delta *records, size_t count, const ClockBase &clock, const Origin *from)
+void FlowTable::Merge(const DeltaRun &records, const ClockBase &clock, const Origin *from)
 {
-	uint64_t hashes[32];
+	uint64_t hashes[2][kGroup];
 
 	cpu_ = from ? from->cpu : 0;
+	HashGroup(records, 0, hashes[0]);
+	for (size_t start = 0; start < records.count; start += kGroup) {
+		const uint64_t *own = hashes[start / kGroup % 2];
+		size_t count = std::min(kGroup, records.count - start);
 
-	static_assert(kIndexAhead < 32 && kEntryAhead < kIndexAhead);
-	for (size_t i = 0; i < count + kIndexAhead; i++) {
-		if (i < count) {
-			hashes[i % 32] = tg_hash(&records[i].key, kTableSecret);
-			index_.Prefetch(TagOf(hashes[i % 32]));
+		HashGroup(records, start + kGroup, hashes[(start / kGroup + 1) % 2]);
+		PrefetchGroup(own, count);
+		for (size_t i = 0; i < count; i++) {
+			const tg_delta &record = records[start + i];
+
+			MergeOne(record, own[i], clock);
+			if (state_ && from) {
+				RingProgress &progress = state_->progress(cpu_);
+
+				progress.packets +=
+				    static_cast<uint64_t>(record.packets[0]) + record.packets[1];
+				progress.octets += static_cast<uint64_t>(record.octets[0]) + record.octets[1];
+				progress.end = from->start + (start + i + 1) * from->span;
+			}
+			Settle();
 		}
-		if (i >= kEntryAhead && i - kEntryAhead < count)
-			PrefetchEntry(hashes[(i - kEntryAhead) % 32]);
-		if (i < kIndexAhead)
-			continue;
-		const tg_delta &record = records[i - kIndexAhead];
-
-		MergeOne(record, hashes[(i - kIndexAhead) % 32], clock);
-		if (state_ && from) {
-			RingProgress &progress = state_->progress(cpu_);
-
-			progress.packets += static_cast<uint64_t>(record.packets[0]) + record.packets[1];
-			progress.octets += static_cast<uint64_t>(record.octets[0]) + record.octets[1];
-			progress.end = from->ends[i - kIndexAhead];
-		}
-		Settle();
 	}
 }
 

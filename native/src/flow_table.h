@@ -8,11 +8,9 @@
 #include <memory>
 #include <vector>
 
-extern "C" {
-#include "flow_abi.h"
-}
 #include "address_mask.h"
 #include "application_source.h"
+#include "delta_run.h"
 #include "pages.h"
 #include "slabs.h"
 #include "tag_index.h"
@@ -63,14 +61,13 @@ class FlowTable
 	FlowTable(const FlowTableOptions &options, SlabWriter &writer, StateFile *state = nullptr);
 	~FlowTable();
 
-	// `from` says which ring records come from and its position after each: with a state, how far it was
-	// merged is part of each change.
+	// Where the records of a run come from: the ring's position before the first, and how far each takes
+	// it. With a state, how far a ring was merged is part of each change.
 	struct Origin {
 		uint32_t cpu;
-		const uint64_t *ends;
+		uint64_t start, span;
 	};
-	void Merge(const tg_delta *records, size_t count, const ClockBase &clock,
-		   const Origin *from = nullptr);
+	void Merge(const DeltaRun &records, const ClockBase &clock, const Origin *from = nullptr);
 
 	// Bytes of an entry and entries of a chunk, for the shape of a state.
 	static uint32_t entry_bytes();
@@ -120,8 +117,10 @@ class FlowTable
 	uint32_t Create(const tg_flow_key &key, uint64_t hash, bool aggregate);
 	uint32_t FindOrCreate(const tg_flow_key &key, uint64_t hash);
 	uint32_t FindOrFold(const tg_flow_key &key);
-	void PrefetchEntry(uint64_t hash) const;
-	void PrefetchHot(uint32_t index) const;
+	void HashGroup(const DeltaRun &records, size_t start, uint64_t *hashes) const;
+	void PrefetchGroup(const uint64_t *hashes, size_t count) const;
+	bool Over(const Entry &entry, const ClockBase &clock) const;
+	void PrefetchDue(const uint32_t *due, size_t count, const ClockBase &clock) const;
 	void EndDue(uint32_t index, const ClockBase &clock);
 	void MergeOne(const tg_delta &delta, uint64_t hash, const ClockBase &clock);
 	void MergeFound(uint32_t index, const tg_delta &delta, const uint64_t *first, const ClockBase &clock);

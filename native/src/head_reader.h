@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 
+#include "ring_map.h"
 extern "C" {
 #include "flow_abi.h"
 }
@@ -19,22 +20,14 @@ using HeadSink = std::function<void(const tg_head &head, const uint8_t *payload)
 class HeadReader
 {
       public:
-	HeadReader() = default;
-	~HeadReader();
-	HeadReader(const HeadReader &) = delete;
-	HeadReader &operator=(const HeadReader &) = delete;
-
 	// Maps the ring behind `fd` (not owned), whose data area has `bytes` bytes. Returns 0 or an errno.
-	int Open(int fd, uint32_t bytes);
+	int Open(int fd, uint32_t bytes) { return ring_.Open(fd, bytes); }
 
 	// Hands over what is in the ring, at most `room` heads, and gives their space back. Returns how many.
 	size_t Read(size_t room, const HeadSink &sink);
 
       private:
-	uint64_t *consumer_ = nullptr;	     // ours to write
-	const uint64_t *producer_ = nullptr; // the kernel's
-	const uint8_t *data_ = nullptr;	     // mapped twice in a row, so no record is ever split
-	size_t bytes_ = 0, page_ = 0;
+	RingMap ring_;
 };
 
 } // namespace tidegate

@@ -322,10 +322,10 @@ class KernelMeterBinding : public Napi::ObjectWrap<KernelMeterBinding>
 
 	void Drain()
 	{
-		tg_delta batch[64];
-
-		while (size_t count = ring_.Take(batch, 64))
-			records_.insert(records_.end(), batch, batch + count);
+		for (DeltaRun run = ring_.Take(SIZE_MAX); run.count != 0; run = ring_.Take(SIZE_MAX)) {
+			for (size_t i = 0; i < run.count; i++)
+				records_.push_back(run[i]);
+		}
 		ring_.Commit();
 	}
 

@@ -171,7 +171,7 @@ class PacketBench : public Napi::ObjectWrap<PacketBench>
 		tg_counters after = loader_.Counters();
 		uint64_t drained = 0;
 
-		while (size_t count = ring_.Take(batch_.data(), batch_.size()))
+		while (size_t count = ring_.Take(SIZE_MAX).count)
 			drained += count;
 		ring_.Commit();
 		result.Set("cpuNs", end - start);
@@ -233,7 +233,7 @@ class PacketBench : public Napi::ObjectWrap<PacketBench>
 		tg_counters after = loader_.Counters();
 		Napi::Object result = Napi::Object::New(info.Env());
 
-		while (ring_.Take(batch_.data(), batch_.size()) != 0)
+		while (ring_.Take(SIZE_MAX).count != 0)
 			;
 		ring_.Commit();
 		result.Set("cpuNs", cpu_ns);
@@ -246,7 +246,6 @@ class PacketBench : public Napi::ObjectWrap<PacketBench>
 	Loader loader_;
 	Steering steering_{loader_, 0, [](const Steering::Visitor &) {}};
 	RingReader ring_;
-	std::vector<tg_delta> batch_ = std::vector<tg_delta>(1024);
 	uint64_t *trace_ = nullptr;
 	size_t trace_bytes_ = 0;
 	uint32_t cpu_ = 0;

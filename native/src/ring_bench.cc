@@ -67,23 +67,32 @@ class OwnRing
 	int fd() const { return fd_; }
 	uint32_t bytes() const { return bytes_; }
 
-	// Empty, at position 0.
-	void Reset()
-	{
-		*reinterpret_cast<uint64_t *>(base_) = 0;
-		*reinterpret_cast<uint64_t *>(base_ + page_) = 0;
-	}
+	// Record `number` of this turn.
 	void Put(uint32_t number, const tg_delta &record)
 	{
-		uint8_t *at = base_ + 2 * page_ + number * kSpan;
+		uint8_t *at = Data() + number * kSpan;
 
 		*reinterpret_cast<uint64_t *>(at) = sizeof(tg_delta);
 		std::memcpy(at + 8, &record, sizeof(record));
-		*reinterpret_cast<uint64_t *>(base_ + page_) = (number + 1) * kSpan;
+		Produce(turn_ + (number + 1) * kSpan);
+	}
+	// A discarded record takes what is left of the data: the next one is the first of the next turn.
+	void Turn()
+	{
+		uint64_t used = kRingRecords * kSpan;
+
+		*reinterpret_cast<uint64_t *>(Data() + used) =
+		    (bytes_ - used - BPF_RINGBUF_HDR_SZ) | BPF_RINGBUF_DISCARD_BIT;
+		turn_ += bytes_;
+		Produce(turn_);
 	}
 
       private:
+	uint8_t *Data() const { return base_ + 2 * page_; }
+	void Produce(uint64_t position) { *reinterpret_cast<uint64_t *>(base_ + page_) = position; }
+
 	size_t page_, length_ = 0;
+	uint64_t turn_ = 0; // position where this turn through the data began
 	uint32_t bytes_ = 4096;
 	int fd_;
 	uint8_t *base_;
@@ -155,19 +164,19 @@ Napi::Value BenchRing(const Napi::CallbackInfo &info)
 	    [] { return false; }, kept);
 	FlowTable table(TableOptions(options), writer, kept);
 	OwnRing ring;
-	std::vector<tg_delta> batch(kBatch);
-	std::vector<uint64_t> ends(kBatch);
-	FlowTable::Origin origin{0, ends.data()};
+	RingReader reader;
 	std::mt19937_64 random(1);
 	double cpu_ns = 0;
 	uint64_t records = 0, measured = 0, created = 0;
 
 	own = &writer;
+	if (reader.Open(ring.fd(), ring.bytes())) {
+		Napi::Error::New(info.Env(), "cannot map a ring").ThrowAsJavaScriptException();
+		return info.Env().Undefined();
+	}
 	for (uint32_t round = 0; round < rounds; round++) {
-		RingReader reader;
 		uint64_t first = records;
 
-		ring.Reset();
 		for (uint32_t i = 0; i < kRingRecords; i++, records++) {
 			uint64_t oldest = static_cast<uint64_t>(static_cast<double>(records) * turnover);
 			// While the table fills for the first time every flow comes once, in turn.
@@ -175,26 +184,23 @@ Napi::Value BenchRing(const Napi::CallbackInfo &info)
 
 			ring.Put(i, RecordOf(flow, kStartNs + records * kRecordNs, i));
 		}
-		if (reader.Open(ring.fd(), ring.bytes()))
-			break;
-		// A reader maps its ring once: the page faults of this new mapping are not its cost.
-		if (reader.ResidentPackets() == 0)
-			break;
 		if (round == rounds / 2)
 			created = table.counters().flows_created;
 		double start = ThreadCpuNs();
 
 		for (uint64_t done = 0; done < kRingRecords;) {
-			size_t count = reader.Take(batch.data(), kBatch, ends.data());
+			DeltaRun run = reader.Take(kBatch);
 			ClockBase clock{kStartNs + (first + done) * kRecordNs, 0};
+			FlowTable::Origin origin{0, reader.position() - run.count * run.stride, run.stride};
 
-			table.Merge(batch.data(), count, clock, &origin);
+			table.Merge(run, clock, &origin);
 			reader.Commit();
 			table.Advance(clock);
-			done += count;
+			done += run.count;
 		}
 		double end = ThreadCpuNs();
 
+		ring.Turn();
 		if (round >= rounds / 2) {
 			cpu_ns += end - start;
 			measured += kRingRecords;

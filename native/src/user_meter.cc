@@ -99,7 +99,7 @@ void UserMeter::DrainDeltas()
 {
 	if (cache_->cache.count == 0)
 		return;
-	table_.Merge(cache_->cache.out, cache_->cache.count, clock());
+	table_.Merge({.first = cache_->cache.out, .count = cache_->cache.count}, clock());
 	cache_->cache.count = 0;
 }
 

@@ -109,19 +109,16 @@ void Consume(const char *path, int log)
 	for (uint32_t number : recovered)
 		deliver(number);
 	tg_delta batch[64];
-	uint64_t ends[64];
 
 	for (uint64_t at; (at = state.progress(0).end) < kRecords;) {
 		size_t count = 0;
 
-		for (; count < 64 && at + count < kRecords; count++) {
+		for (; count < 64 && at + count < kRecords; count++)
 			batch[count] = RecordAt(at + count);
-			ends[count] = at + count + 1;
-		}
 		ClockBase clock{kStart + at * 50000, 0};
-		FlowTable::Origin origin{0, ends};
+		FlowTable::Origin origin{0, at, 1};
 
-		table.Merge(batch, count, clock, &origin);
+		table.Merge({.first = batch, .count = count}, clock, &origin);
 		table.Advance(clock);
 	}
 	while (!table.FlushAll({kStart + kRecords * 50000ull, 0}))
