@@ -2,6 +2,7 @@
 // Usage: tidegate bench NAME --output json (or what COMMANDS says) > bench/results/NAME.json, then node bench/document.mjs [--check].
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { scaleTables } from './scale.mjs';
 
 const root = join(import.meta.dirname, '..');
 const table = (titles, rows) =>
@@ -85,6 +86,41 @@ const TABLES = {
         number(r.coldSeconds, 3),
       ]),
     ),
+  store(result) {
+    const { insert, queries, nearest, outage } = result;
+    return [
+      `Of the embedded engine, on ${on(result)}`,
+      table(
+        ['figure', 'value'],
+        [
+          ['full flow records stored a second, from column batch to answer', number(insert.rowsPerSecond)],
+          ['longest pause of the event loop meanwhile', `${number(insert.loopMaxMs, 1)} ms`],
+          [
+            `top talkers of the last hour, of ${number(result.rows)} records in a day`,
+            `${number(queries.topTalkers1hMs, 1)} ms`,
+          ],
+          ['rates by minute over that day, from rollups', `${number(queries.perMinuteDayMs, 1)} ms`],
+          [
+            `nearest 10 of ${number(result.vectors)} fingerprints, warm`,
+            `${number(queries.nearest1MMs, 1)} ms`,
+          ],
+          ['of those nearest, found by the index', `${number(nearest.recallAt10 * 100, 1)} %`],
+          ['the same by comparing with every one', `${number(nearest.exactMs, 1)} ms`],
+          ['making the index of all of them', `${number(nearest.indexSeconds)} s`],
+          [
+            `a backlog of ${number(outage.outageSeconds)} s sent beside ${number(outage.liveRowsPerSecond)} new records a second, by their rate`,
+            `${number(outage.catchUpByLiveRate, 1)} ×`,
+          ],
+          ['oldest that the newest stored record was meanwhile', `${number(outage.newestAgeMaxSeconds)} s`],
+          [
+            'records missing after it, in `flows` and `usage_1h`',
+            `${outage.missing.flows} and ${outage.missing.usage1h}`,
+          ],
+        ],
+      ),
+    ].join('\n\n');
+  },
+  scale: (result) => scaleTables(result, resultOf('ring')),
   simulate(traces) {
     const of = (trace, policy) => trace.policies.find((p) => p.policy === policy);
     const both = traces.filter((trace) => {
@@ -124,8 +160,15 @@ const TABLES = {
   },
 };
 
-/** By name of the result: the command that makes it, where it is no bench of that name. */
-const COMMANDS = { simulate: 'plan simulate FILE.csv… --output json' };
+/** By name of the table: the command that makes its result, where it is no bench of that name. */
+const COMMANDS = {
+  simulate: 'plan simulate FILE.csv… --output json',
+  scale: 'bench store --output json',
+};
+/** By name of the table: its result, where it has another name. */
+const RESULTS = { scale: 'store' };
+const pathOf = (name) => join(root, 'bench', 'results', `${RESULTS[name] ?? name}.json`);
+const resultOf = (name) => JSON.parse(readFileSync(pathOf(name), 'utf8'));
 
 let stale = 0;
 const folder = join(root, 'docs');
@@ -136,10 +179,9 @@ for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
   const next = text.replace(
     /(<!-- bench (\w+) -->\n)[\s\S]*?(<!-- \/bench -->)/g,
     (whole, begin, bench, end) => {
-      const results = join(root, 'bench', 'results', `${bench}.json`);
-      if (!existsSync(results)) return whole;
+      if (!existsSync(pathOf(bench))) return whole;
       const made = `Made by \`node bench/document.mjs\` from \`tidegate ${COMMANDS[bench] ?? `bench ${bench} --output json`}\`.`;
-      return `${begin}\n${TABLES[bench](JSON.parse(readFileSync(results, 'utf8')))}\n\n${made}\n\n${end}`;
+      return `${begin}\n${TABLES[bench](resultOf(bench))}\n\n${made}\n\n${end}`;
     },
   );
   if (next === text) continue;

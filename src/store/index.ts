@@ -2,6 +2,7 @@ export { type QueryOptions, type StoreAccess, StoreClient } from './client.js';
 export { type StoreConfig, storeConfig } from './config.js';
 export { asStoreError, clickhouseCode, storeError } from './errors.js';
 export { type FlowSampleOptions, readFlowSample } from './flow-reader.js';
+export type { FlowFrame } from './intake.js';
 export type { WriterCounters } from './ledger.js';
 export { BLOCK_COLUMNS, type BlockOptions, encodeFlowBlock, type LinkOfInterface } from './native-block.js';
 export {
@@ -14,4 +15,4 @@ export { type DroppedPartition, Retention, type RetentionOptions } from './reten
 export { MIGRATIONS } from './schema/index.js';
 export { Spool } from './spool.js';
 export { Store, type StoreOptions } from './store.js';
-export { BatchWriter, type FlowFrame } from './writer.js';
+export { BatchWriter } from './writer.js';

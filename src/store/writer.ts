@@ -4,23 +4,11 @@ import { messageOf, TidegateError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import type { Observe } from '../base/observe.js';
 import { FrameQueue, type Lane, type Shipment, type Waiting } from './frame-queue.js';
+import { type FlowFrame, Intake } from './intake.js';
 import { Ledger, type WriterCounters } from './ledger.js';
-import { BLOCK_COLUMNS } from './native-block.js';
-import { NativeBlock } from './native-reader.js';
 import { Packer } from './packer.js';
 import { type FrameClient, Sender } from './sender.js';
-import type { FrameFile, FrameHeader, Spool } from './spool.js';
-
-/** One encoded batch on its way to ClickHouse. */
-export interface FlowFrame {
-  readonly table: 'flows';
-  readonly block: Uint8Array;
-  readonly rows: number;
-  readonly packets: number;
-  readonly octets: number;
-  /** A frame under an id that an earlier process left in the spool is there already. Letters, digits and dashes. */
-  readonly id?: string | undefined;
-}
+import type { Spool } from './spool.js';
 
 export interface WriterOptions {
   readonly spool: Spool;
@@ -33,25 +21,11 @@ export interface WriterOptions {
   readonly observe?: Observe | undefined;
 }
 
-/** Left out of new frames while the spool is more than half full: most of a record's octets, none of its counters. */
-const LUXURIES: ReadonlySet<string> = new Set([
-  'fingerprint',
-  'packetSizeBins',
-  'reversePacketSizeBins',
-  'interArrivalBins',
-  'reverseInterArrivalBins',
-  'payloadHead',
-  'reversePayloadHead',
-  'headerFields',
-]);
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5_000;
 /** Shipments under way at once; with a backlog one sender takes the oldest frames, the other what has just come. */
 const SENDERS: readonly Lane[] = ['oldest', 'fresh'];
 const STOP_PATIENCE_MS = 5_000;
-/** Half a minute in all: longer than an INSERT under way takes. */
-const WRITE_ATTEMPTS = 60;
-const WRITE_AGAIN_MS = 500;
 const PATIENCE_CHECK_MS = 100;
 
 /**
@@ -72,7 +46,7 @@ export class BatchWriter implements Component {
   readonly #again: Shipment[] = [];
   readonly #inFlight = new Set<Shipment>();
   readonly #packer: Packer;
-  #lastWrite: Promise<unknown> = Promise.resolve();
+  readonly #intake: Intake;
   /** Callers of drain: nothing lingers while there are any. */
   #drainers = 0;
   readonly #sleepers: (() => void)[] = [];
@@ -85,8 +59,6 @@ export class BatchWriter implements Component {
   #answeredMs = Number.NEGATIVE_INFINITY;
   #sequence = 0;
   readonly #tokenBase: string;
-  /** Of frames that an earlier process left: it may have died between spooling a batch and giving it back. */
-  readonly #leftIds = new Set<string>();
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -96,6 +68,15 @@ export class BatchWriter implements Component {
       this.#unreachableMs = undefined;
     };
     this.#sender = new Sender({ spool, client, logger, observe, answered, ledger: this.#ledger });
+    this.#intake = new Intake({
+      spool,
+      queue: this.#queue,
+      ledger: this.#ledger,
+      spoolLimitBytes: options.spoolLimitBytes,
+      spoolAgeMs: options.spoolAgeMs,
+      logger,
+      giveUp: (frame, reason) => this.#sender.giveUp(frame, reason),
+    });
     this.#packer = new Packer({
       spool,
       queue: this.#queue,
@@ -123,7 +104,7 @@ export class BatchWriter implements Component {
     for (const file of found.frames) {
       left.set(file.name, { file, own: false, queuedMs: Number.NEGATIVE_INFINITY });
       this.#ledger.spoolBytes += file.bytes;
-      if (file.header.id !== undefined) this.#leftIds.add(file.header.id);
+      this.#intake.remember(file.header);
     }
     for (const { name, token, frames } of found.groups) {
       const members = frames.flatMap((frame) => left.get(frame) ?? []);
@@ -148,54 +129,9 @@ export class BatchWriter implements Component {
 
   /** Resolves when the frame is in the spool. @throws TG_STORE_SPOOL_WRITE */
   async append(frame: FlowFrame): Promise<void> {
-    const { id } = frame;
-    if (id !== undefined && this.#leftIds.delete(id)) {
-      // In the spool already, or sent from there: for this process it is stored.
-      this.#ledger.spooledPackets += frame.packets;
-      this.#ledger.storedPackets += frame.packets;
-      return;
-    }
     this.#sequence += 1;
-    const token = `${this.#tokenBase}:${this.#sequence}`;
-    let { block } = frame;
-    let columns = BLOCK_COLUMNS;
-    if (this.#ledger.spoolBytes > this.#options.spoolLimitBytes / 2) {
-      ({ block, columns } = new NativeBlock(block).without(LUXURIES));
-      this.#ledger.thinnedRecords += frame.rows;
-    }
-    const { table, rows, packets, octets } = frame;
-    const header: FrameHeader = {
-      table,
-      columns,
-      rows,
-      packets,
-      octets,
-      token,
-      ...(id === undefined ? {} : { id }),
-    };
-    await this.#makeRoom(block.length);
-    // One after the other: on a disk that is nearly full, several would take each other's last room.
-    const written = this.#lastWrite.then(() => this.#write(header, block));
-    this.#lastWrite = written.catch(() => {});
-    const file = await written;
-    this.#queue.push({ file, own: true, queuedMs: performance.now() });
-    this.#ledger.spoolBytes += file.bytes;
-    this.#ledger.spooledPackets += packets;
+    await this.#intake.append(frame, `${this.#tokenBase}:${this.#sequence}`, this.#stopping.signal);
     this.#wake();
-  }
-
-  /** A disk that is full now may not be in a moment: what is sent meanwhile makes room, and the source holds its batches. */
-  async #write(header: FrameHeader, block: Uint8Array): Promise<FrameFile> {
-    const { spool, logger } = this.#options;
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await spool.write(header, block);
-      } catch (error) {
-        if (attempt >= WRITE_ATTEMPTS || this.#stopping.signal.aborted) throw error;
-        if (attempt === 1) logger.error({ err: error }, 'the spool cannot be written; trying again');
-        await sleep(WRITE_AGAIN_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
-      }
-    }
   }
 
   /**
@@ -223,19 +159,6 @@ export class BatchWriter implements Component {
 
   counters(): WriterCounters {
     return this.#ledger.counters(this.#frames, this.#unreachableMs === undefined);
-  }
-
-  async #makeRoom(bytes: number): Promise<void> {
-    const { spool, spoolLimitBytes, spoolAgeMs } = this.#options;
-    // Frames that are on the wire right now are not in the queue, and not to be given up.
-    for (let oldest = this.#queue.oldest; oldest !== undefined; oldest = this.#queue.oldest) {
-      const full = this.#ledger.spoolBytes + bytes > spoolLimitBytes;
-      const old = Date.now() - oldest.file.writtenMs > spoolAgeMs;
-      if (!full && !old) return;
-      this.#queue.shift();
-      this.#sender.giveUp(oldest, old ? 'spool_age' : 'spool_full');
-      await spool.remove(oldest.file.name);
-    }
   }
 
   /** Gives up what was tried so long ago that ClickHouse may no longer know its token. */

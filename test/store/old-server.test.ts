@@ -1,12 +1,24 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createClient } from '@clickhouse/client';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { encodeFlowBlock, Store, StoreClient, storeConfig } from '../../src/store/index.js';
+import {
+  asStoreError,
+  BatchWriter,
+  encodeFlowBlock,
+  Spool,
+  Store,
+  StoreClient,
+  storeConfig,
+} from '../../src/store/index.js';
 import { insertStream, streamOf } from '../../src/store/insert.js';
 import { NativeBlock } from '../../src/store/native-reader.js';
 import { render } from '../../src/store/schema/index.js';
+import type { FrameClient } from '../../src/store/sender.js';
+import { zstdDecompress } from '../../src/store/zstd.js';
 import {
   type OldServer,
   oldServerInstalled,
@@ -14,11 +26,22 @@ import {
   zookeeper,
   zookeeperInstalled,
 } from './old-server.js';
-import { links, logger, makeBatch } from './support.js';
+import { chance, links, logger, makeBatch } from './support.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'tidegate-old-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 const access = { user: 'default', password: '', database: 'default' };
+
+/** A block without the columns whose types the old server does not have yet, and the definitions of the others. */
+function forOldServer(whole: NativeBlock): {
+  readonly block: Uint8Array;
+  readonly columns: readonly string[];
+  readonly types: ReadonlyMap<string, string>;
+} {
+  const unknown = whole.columns.filter(({ type }) => /IPv6|DateTime64|^Map/.test(type));
+  const { block, columns } = whole.without(new Set(unknown.map(({ name }) => name)));
+  return { block, columns, types: new Map(whole.columns.map(({ name, type }) => [name, type])) };
+}
 
 describe.skipIf(!oldServerInstalled)(
   "Debian's ClickHouse as a second implementation (needs clickhouse-server)",
@@ -51,12 +74,7 @@ describe.skipIf(!oldServerInstalled)(
 
     test('a block as we write it says to another reader what it says to ours', async () => {
       const whole = new NativeBlock(encodeFlowBlock(makeBatch(500), { gateway: 'g', links }));
-      // It has no IPv6, no DateTime64 and no Map yet.
-      const unknown = whole.columns
-        .filter(({ type }) => /IPv6|DateTime64|^Map/.test(type))
-        .map(({ name }) => name);
-      const { block, columns } = whole.without(new Set(unknown));
-      const types = new Map(whole.columns.map(({ name, type }) => [name, type]));
+      const { block, columns, types } = forOldServer(whole);
       await client.command(
         `CREATE TABLE flows (${columns.map((name) => `${name} ${types.get(name)}`).join(', ')}) ENGINE = Log`,
       );
@@ -169,5 +187,95 @@ describe.skipIf(!oldServerInstalled || !zookeeperInstalled)(
       await vi.waitFor(async () => expect(await back.query(held)).toEqual([{ n: '200' }]), 60_000);
       for (const client of [admin, a, b, back, second]) await client.close();
     }, 180_000);
+
+    test('kill -9 in the middle of INSERTs, again and again: every record is there once, at both replicas', async () => {
+      const [a1, a2] = servers as [OldServer, OldServer];
+      const ROWS = 20_000;
+      const KILLS = Math.ceil(Number(process.env.TIDEGATE_KILL_ROUNDS ?? 3) / 2);
+      const random = chance(18_16);
+      const frame = (number: number): Uint8Array => {
+        const batch = makeBatch(ROWS, number);
+        const ids = batch.column('flowId', 'u64');
+        for (let row = 0; row < ROWS; row += 1) ids[row] = BigInt(number * ROWS + row);
+        return encodeFlowBlock(batch, { gateway: 'g', links });
+      };
+      const { columns, types } = forOldServer(new NativeBlock(frame(0)));
+      const admin = new StoreClient({ ...access, url: a1.url });
+      await admin.command('CREATE DATABASE IF NOT EXISTS killed ON CLUSTER gateways');
+      const statement = {
+        kind: 'table',
+        name: 'flows',
+        columns: columns.map((name) => `  ${name} ${types.get(name)}`).join(',\n'),
+        engine: 'MergeTree',
+        layout: 'ORDER BY flowId',
+      } as const;
+      for (const sql of render(statement, { database: 'killed', cluster: 'gateways' }))
+        await admin.command(sql);
+      // It knows a block that comes again by its content, not by a token, and no settings of ours.
+      const plain = createClient({
+        url: a1.url,
+        database: 'killed',
+        log: { level: ClickHouseLogLevel.OFF },
+      });
+      let began = (): void => {};
+      const client: FrameClient = {
+        insertBlock: () => Promise.reject(new Error('nothing is refused here')),
+        async insertFiles(_table, _columns, { paths, packed }) {
+          const blocks = await Promise.all(
+            paths.map(async (path) => {
+              const bytes = readFileSync(path);
+              return forOldServer(new NativeBlock(packed ? await zstdDecompress(bytes) : bytes)).block;
+            }),
+          );
+          began();
+          try {
+            const query = `INSERT INTO flows_local (${columns.join(', ')}) FORMAT Native`;
+            await insertStream(plain, query, Readable.from(blocks, { objectMode: false }), {});
+          } catch (error) {
+            throw asStoreError(error, a1.url);
+          }
+        },
+      };
+      const writer = new BatchWriter({
+        spool: new Spool(join(home, 'spool'), false),
+        client,
+        gateway: 'g',
+        spoolLimitBytes: 2 ** 30,
+        spoolAgeMs: 3_600_000,
+        logger,
+      });
+      await writer.start();
+      let frames = 0;
+      for (let kill = 0; kill < KILLS; kill += 1) {
+        const begun = new Promise<void>((resolve) => {
+          began = resolve;
+        });
+        for (let i = 0; i < 6; i += 1) {
+          await writer.append({ table: 'flows', block: frame(frames), rows: ROWS, packets: 1, octets: 1 });
+          frames += 1;
+        }
+        await begun;
+        await sleep(random() * 150);
+        await a1.kill();
+        expect(writer.counters().spoolFrames).toBeGreaterThan(0);
+        await a1.start();
+      }
+      expect(await writer.drain(120_000)).toBe(true);
+      await writer.stop();
+      const whole = [{ rows: String(frames * ROWS), distinct: String(frames * ROWS) }];
+      for (const { url } of [a1, a2]) {
+        const reader = new StoreClient({ ...access, url, database: 'killed' });
+        await vi.waitFor(
+          async () =>
+            expect(
+              await reader.query('SELECT count() AS rows, uniqExact(flowId) AS distinct FROM flows_local'),
+            ).toEqual(whole),
+          60_000,
+        );
+        await reader.close();
+      }
+      await plain.close();
+      await admin.close();
+    }, 300_000);
   },
 );

@@ -125,7 +125,7 @@ export async function oldServers(
     const keeper =
       zookeeperPort === undefined
         ? ''
-        : `<zookeeper><node><host>127.0.0.1</host><port>${zookeeperPort}</port></node></zookeeper><distributed_ddl><path>/clickhouse/task_queue/ddl</path></distributed_ddl>`;
+        : `<zookeeper><node><host>127.0.0.1</host><port>${zookeeperPort}</port></node><session_timeout_ms>3000</session_timeout_ms></zookeeper><distributed_ddl><path>/clickhouse/task_queue/ddl</path></distributed_ddl>`;
     writeFileSync(
       join(home, 'config.xml'),
       `<yandex><logger><level>warning</level><log>${home}/log</log><errorlog>${home}/errors</errorlog></logger>

@@ -58,3 +58,14 @@ export function makeBatch(rows: number, seed = 0): FlowBatch {
   header[SLAB_HEADER.packetsLow] = total;
   return batch;
 }
+
+/** Uniform numbers in [0, 1) that a seed repeats (mulberry32). */
+export function chance(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
