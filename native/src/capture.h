@@ -87,7 +87,11 @@ class Capture
 	void Run();
 	void DrainPredecessors();
 	void Drain(Predecessor &predecessor);
-	void MergeDrained(Predecessor &predecessor, uint32_t cpu);
+	struct DrainedBatch {
+		std::vector<tg_delta> records;
+		std::vector<uint64_t> ends; // the ring's position after each
+	};
+	void MergeDrained(Predecessor &predecessor, uint32_t cpu, DrainedBatch &batch);
 	void ReadHeads();
 	bool ReadRing(uint32_t cpu);
 	bool ReadRings();

@@ -38,35 +38,33 @@ void Capture::Drain(Predecessor &predecessor)
 	loader_.Retire(predecessor);
 	if (owns_state)
 		state_->Rebind();
-	batch_.clear();
-	ends_.clear();
+	DrainedBatch batch;
+
 	predecessor.Visit([&](const Predecessor::Part &part) {
-		if (part.cpu != of || batch_.size() == kBatch)
-			MergeDrained(predecessor, of);
+		if (part.cpu != of || batch.records.size() == kBatch)
+			MergeDrained(predecessor, of, batch);
 		of = part.cpu;
-		batch_.push_back(part.delta);
-		ends_.push_back(part.position);
+		batch.records.push_back(part.delta);
+		batch.ends.push_back(part.position);
 	});
-	MergeDrained(predecessor, of);
-	batch_.resize(kBatch);
-	ends_.resize(kBatch);
+	MergeDrained(predecessor, of, batch);
 	predecessor.Remove();
 }
 
-void Capture::MergeDrained(Predecessor &predecessor, uint32_t cpu)
+void Capture::MergeDrained(Predecessor &predecessor, uint32_t cpu, DrainedBatch &batch)
 {
-	if (batch_.empty())
+	if (batch.records.empty())
 		return;
-	FlowTable::Origin origin{state_ ? state_->drained_slot(cpu) : cpu, ends_.data()};
+	FlowTable::Origin origin{.cpu = state_ ? state_->drained_slot(cpu) : cpu, .ends = batch.ends.data()};
 
-	for (const tg_delta &delta : batch_) {
+	for (const tg_delta &delta : batch.records) {
 		drained_packets_ += static_cast<uint64_t>(delta.packets[0]) + delta.packets[1];
 		drained_octets_ += static_cast<uint64_t>(delta.octets[0]) + delta.octets[1];
 	}
-	table_.Merge(batch_.data(), batch_.size(), KernelClock(), &origin);
-	predecessor.Drained(cpu, ends_.back());
-	batch_.clear();
-	ends_.clear();
+	table_.Merge({.first = batch.records.data(), .count = batch.records.size()}, KernelClock(), &origin);
+	predecessor.Drained(cpu, batch.ends.back());
+	batch.records.clear();
+	batch.ends.clear();
 }
 
 } // namespace tidegate

@@ -78,7 +78,7 @@ void FlowTable::Merge(const DeltaRun &records, const ClockBase &clock, const Ori
 				progress.packets +=
 				    static_cast<uint64_t>(record.packets[0]) + record.packets[1];
 				progress.octets += static_cast<uint64_t>(record.octets[0]) + record.octets[1];
-				progress.end = from->start + (start + i + 1) * from->span;
+				progress.end = from->EndOf(start + i);
 			}
 			Settle();
 		}

@@ -62,10 +62,13 @@ class FlowTable
 	~FlowTable();
 
 	// Where the records of a run come from: the ring's position before the first, and how far each takes
-	// it. With a state, how far a ring was merged is part of each change.
+	// it, or the position after each. With a state, how far a ring was merged is part of each change.
 	struct Origin {
 		uint32_t cpu;
-		uint64_t start, span;
+		uint64_t start = 0, span = 0;
+		const uint64_t *ends = nullptr;
+
+		uint64_t EndOf(size_t i) const { return ends ? ends[i] : start + (i + 1) * span; }
 	};
 	void Merge(const DeltaRun &records, const ClockBase &clock, const Origin *from = nullptr);
 
