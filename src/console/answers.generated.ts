@@ -666,6 +666,17 @@ export interface Answers {
         weight: number;
         error: number | null;
       }[];
+      /**
+       * models that hung, crashed or failed on this series and were replaced by the others
+       */
+      failures: {
+        model: string;
+        reason: string;
+      }[];
+      /**
+       * season, borrowed history, events and changes that it rests on
+       */
+      notes: string[];
       historySteps: number;
       /**
        * error on held-back history by that of repeating the season
@@ -726,6 +737,17 @@ export interface Answers {
       weight: number;
       error: number | null;
     }[];
+    /**
+     * models that hung, crashed or failed on this series and were replaced by the others
+     */
+    failures: {
+      model: string;
+      reason: string;
+    }[];
+    /**
+     * season, borrowed history, events and changes that it rests on
+     */
+    notes: string[];
     historySteps: number;
     /**
      * error on held-back history by that of repeating the season

@@ -1,15 +1,16 @@
 import { messageOf } from '../base/errors.js';
 import { catchUp, REMEMBERED_ORIGINS } from './catch-up.js';
 import { knownHistory } from './known-history.js';
-import { chooseModels } from './models.js';
+import { ALL, chooseModels } from './models.js';
 import { prepareHistory } from './prepare.js';
 import { bucketEnds } from './recipe/combine.js';
 import { type MadeForecast, makeForecast, multiplied } from './recipe/maker.js';
 import type { TrackRecord } from './recipe/record.js';
+import { refusedForecast } from './refused.js';
 import { atNewLevel, type LevelShift, levelShift } from './regime.js';
 import { covered, mixOf, relativeTo } from './report.js';
 import { chooseSeason } from './seasons.js';
-import type { Forecast, Forecaster, ForecastRequest } from './types.js';
+import type { Forecast, Forecaster, ForecastRequest, ModelFailure } from './types.js';
 
 /** Slow forecasters are judged on the latest origins only. */
 const EXTRA_ORIGINS = 4;
@@ -23,26 +24,32 @@ const MATURE_ORIGINS = 28;
  * those that erred least lately, bands from the errors that such forecasts turned out to have. The record of realised
  * errors comes with the request; what became known since is added to it and handed back. Past only; deterministic; a
  * member that fails is left out and named.
+ *
+ * @param atWork told which model is about to run
  */
-export function forecastSeries(request: ForecastRequest, nowMs: number): Forecast {
+export function forecastSeries(
+  request: ForecastRequest,
+  nowMs: number,
+  atWork: (model: string) => void = () => undefined,
+): Forecast {
   const { seriesId, signal, history, horizonSteps: horizon } = request;
   const { stepMs } = history;
-  const base = {
-    seriesId,
-    signal,
-    createdMs: nowMs,
-    startMs: history.startMs + history.values.length * stepMs,
-    stepMs,
-  };
   const prepared = prepareHistory(history);
-  if (prepared instanceof Error) return { ...base, ...refusal(prepared.code, prepared.message) };
+  if (prepared instanceof Error) return refusedForecast(request, nowMs, prepared);
   const { day, words } = chooseSeason(prepared.values, request.seasonSteps, stepMs);
   const known = knownHistory(request, prepared, day);
   const { values, observed, startMs, ownFrom, effects } = known;
   const n = values.length;
   const levels = [...request.quantiles].sort((a, b) => a - b);
-  const { wanted, extra, unknown } = chooseModels(request.models);
-  const failures = unknown.map((model) => ({ model, reason: 'there is no such model' }));
+  atWork(ALL);
+  const { wanted, extra, unknown } = chooseModels(
+    request.models,
+    request.leftOut?.map(({ model }) => model),
+  );
+  const failures: ModelFailure[] = [
+    ...(request.leftOut ?? []),
+    ...unknown.map((model) => ({ model, reason: 'there is no such model' })),
+  ];
 
   const seasonSteps = [...new Set([day, ...request.seasonSteps])].sort((a, b) => a - b);
   // The history may begin later than asked: leading steps that are not known are cut off.
@@ -55,6 +62,7 @@ export function forecastSeries(request: ForecastRequest, nowMs: number): Forecas
       : {}),
   };
   const run = (forecaster: Forecaster, steps: number): Float64Array | undefined => {
+    atWork(forecaster.name);
     try {
       const context = {
         ...told,
@@ -69,6 +77,8 @@ export function forecastSeries(request: ForecastRequest, nowMs: number): Forecas
       if (!failures.some((f) => f.model === forecaster.name))
         failures.push({ model: forecaster.name, reason: messageOf(error) });
       return undefined;
+    } finally {
+      atWork(ALL);
     }
   };
   const changed = (steps: number): LevelShift | undefined => {
@@ -111,7 +121,11 @@ export function forecastSeries(request: ForecastRequest, nowMs: number): Forecas
     n - ownFrom >= MATURE_SEASONS * day && record.every((bucket) => bucket.length >= MATURE_ORIGINS);
   const shift = changed(n);
   return {
-    ...base,
+    seriesId,
+    signal,
+    createdMs: nowMs,
+    startMs: history.startMs + history.values.length * stepMs,
+    stepMs,
     median: made.median,
     quantiles: levels.map((q, l) => ({ q, values: made.quantiles[l]! })),
     mix: mixOf(made, record),
@@ -126,22 +140,6 @@ export function forecastSeries(request: ForecastRequest, nowMs: number): Forecas
       ...(shift === undefined ? [] : [shiftWords(shift, (n - shift.step) * stepMs)]),
     ],
     realised,
-  };
-}
-
-function refusal(code: string, reason: string) {
-  return {
-    median: new Float64Array(0),
-    quantiles: [],
-    mix: [],
-    historySteps: 0,
-    relativeToSeasonalNaive: null,
-    coverage: { p90: null, p99: null },
-    status: 'refused' as const,
-    refusal: { code, reason },
-    failures: [],
-    notes: [],
-    realised: [],
   };
 }
 

@@ -15,6 +15,7 @@ export type {
   Forecaster,
   ForecastRequest,
   MixEntry,
+  ModelFailure,
   ProphetSettings,
   QuantilePath,
   SeriesHistory,

@@ -12,7 +12,10 @@ const fail = defineErrors({
 });
 
 /** Stands for all of the recipe's members. */
-const ALL = 'recipe';
+export const ALL = 'recipe';
+
+/** Members of the recipe that take well under a millisecond and cannot hang. */
+export const SAFE_MODELS: readonly string[] = ['snd', 'snw', 'l1h', 'l6h', 'l1d', 'pmed7', 'pwmed'];
 
 /** Every name that `models` may hold. */
 export const MODEL_NAMES: readonly string[] = [ALL, ...RECIPE_MEMBERS, ...EXTRA_FORECASTERS.keys()];
@@ -24,9 +27,19 @@ export interface ChosenModels {
   readonly unknown: readonly string[];
 }
 
-/** Sorts model names into members of the recipe, further forecasters and names that mean nothing. */
-export function chooseModels(names: readonly string[] | undefined): ChosenModels {
-  if (names === undefined) return { extra: [], unknown: [] };
+/**
+ * Sorts model names into members of the recipe, further forecasters and names that mean nothing. Where nobody would be
+ * left, the safe members stand in.
+ *
+ * @param leftOut names that are not to be tried, `recipe` = all of the recipe's but the safe ones
+ */
+export function chooseModels(
+  asked: readonly string[] | undefined,
+  leftOut: readonly string[] = [],
+): ChosenModels {
+  if (asked === undefined && leftOut.length === 0) return { extra: [], unknown: [] };
+  const left = (asked ?? [ALL]).filter((name) => !leftOut.includes(name));
+  const names = left.length > 0 ? left : SAFE_MODELS;
   const wanted = new Set(names.flatMap((name) => (name === ALL ? RECIPE_MEMBERS : name)));
   return {
     wanted,

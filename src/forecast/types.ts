@@ -38,8 +38,16 @@ export interface ForecastRequest {
   readonly regressors?: ReadonlyMap<string, Float64Array>;
   /** Realised errors of earlier forecasts. */
   readonly record?: NamedRecord;
+  /** Models that are not to be tried on this series, and why. */
+  readonly leftOut?: readonly ModelFailure[];
   /** At most so many past origins that the record lacks are made up for now; absent = all. */
   readonly catchUpOrigins?: number;
+}
+
+/** A model that could not be used, and why. */
+export interface ModelFailure {
+  readonly model: string;
+  readonly reason: string;
 }
 
 /** A span of time that is not like others: a holiday, a maintenance window, the end of a month. */
@@ -102,8 +110,8 @@ export interface Forecast {
   /** `learning`: too little history for the bands to mean what they say. */
   readonly status: 'ok' | 'learning' | 'refused';
   readonly refusal?: { readonly code: string; readonly reason: string };
-  /** Members that failed on this series, and why. */
-  readonly failures: readonly { readonly model: string; readonly reason: string }[];
+  /** Models that failed on this series or were left out, and why; others stand in for them. */
+  readonly failures: readonly ModelFailure[];
   /** What else went into it, in words. */
   readonly notes: readonly string[];
   /** Parts of the record that became known with this forecast: to be stored and given back with the next request. */

@@ -269,7 +269,7 @@ export class ApiFixture {
             [9, 10, 9],
           ],
           mix: '[{"model":"naive","weight":1,"error":2}]',
-          members: '[]',
+          members: '[{"model":"prophet","reason":"took longer than 30 s"}]',
           historySteps: 10,
           status: 'ok',
         },

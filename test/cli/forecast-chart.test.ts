@@ -45,6 +45,7 @@ test('a forecast says its mix, history, accuracy, coverage and notes; a refusal 
       { model: 'snd', weight: 0.25 },
       { model: 'pw', weight: 0 },
     ]),
+    failures: '[{"model":"prophet","reason":"took longer than 30 s"}]',
     historySteps: 100,
     relativeToSeasonalNaive: 0.71,
     coverageP90: 0.905,
@@ -63,6 +64,7 @@ test('a forecast says its mix, history, accuracy, coverage and notes; a refusal 
     expect(text).toContain(part);
   expect(text).toContain('0 s to 3600 s ahead: off by');
   expect(text).toContain('season of 24 steps');
+  expect(text).toContain('prophet could not be used and is replaced by the others: took longer than 30 s');
   expect(text).not.toContain('pw ');
   const refused = renderForecast({ ...stored, status: 'refused', refusal: 'TG_FORECAST_EMPTY: no value' });
   expect(refused).toContain('refused: TG_FORECAST_EMPTY');

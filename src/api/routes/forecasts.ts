@@ -36,6 +36,8 @@ interface Row {
   readonly levels: number[];
   readonly quantiles: number[][];
   readonly mix: string;
+  readonly failures: string;
+  readonly notes: string[];
   readonly historySteps: number;
   readonly relativeToSeasonalNaive: number | null;
   readonly coverageP90: number | null;
@@ -45,7 +47,7 @@ interface Row {
 }
 
 const COLUMNS = `seriesId, signal, toFloat64(toUnixTimestamp64Milli(created)) AS createdMs, toFloat64(toUnixTimestamp64Milli(start)) AS startMs,
-  toFloat64(stepMs) AS stepMs, median, levels, quantiles, mix, historySteps, relativeToSeasonalNaive, coverageP90, coverageP99, status, refusal`;
+  toFloat64(stepMs) AS stepMs, median, levels, quantiles, mix, members AS failures, notes, historySteps, relativeToSeasonalNaive, coverageP90, coverageP99, status, refusal`;
 
 const judged = {
   seriesId: z.string(),
@@ -59,6 +61,10 @@ const judged = {
     .describe('ok; learning: too little history for the bands to mean what they say; refused'),
   refusal: z.string(),
   mix: z.array(z.object({ model: z.string(), weight: z.number(), error: z.number().nullable() })),
+  failures: z
+    .array(z.object({ model: z.string(), reason: z.string() }))
+    .describe('models that hung, crashed or failed on this series and were replaced by the others'),
+  notes: z.array(z.string()).describe('season, borrowed history, events and changes that it rests on'),
   historySteps: z.number(),
   relativeToSeasonalNaive: z
     .number()
@@ -82,6 +88,8 @@ export function registerForecasts(app: ApiApp, dependencies: ApiDependencies): v
       status: row.status,
       refusal: row.refusal,
       mix: JSON.parse(row.mix) as { model: string; weight: number; error: number | null }[],
+      failures: row.failures === '' ? [] : (JSON.parse(row.failures) as { model: string; reason: string }[]),
+      notes: row.notes,
       historySteps: row.historySteps,
       relativeToSeasonalNaive: row.relativeToSeasonalNaive,
       coverageP90: row.coverageP90,

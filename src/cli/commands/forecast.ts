@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { defineErrors } from '../../base/errors.js';
 import { formatRate } from '../../base/units.js';
+import type { ModelFailure } from '../../forecast/index.js';
 import { tableFor } from '../../pipeline/cycle-history.js';
 import type { StoreClient } from '../../store/index.js';
 import type { CliContext, OutputFormat } from '../context.js';
@@ -29,6 +30,8 @@ interface StoredForecast {
   readonly levels: readonly number[];
   readonly quantiles: readonly (readonly number[])[];
   readonly mix: string;
+  /** Models that failed on it or were left out, and why, as JSON. */
+  readonly failures: string;
   readonly historySteps: number;
   readonly relativeToSeasonalNaive: number | null;
   readonly coverageP90: number | null;
@@ -87,9 +90,15 @@ export function renderForecast(forecast: StoredForecast): string {
           ...accuracyLines(forecast.accuracy ?? [], amount),
           ...forecast.notes.map((note) => `  ${note}`),
         ]),
+    ...failuresOf(forecast).map(
+      ({ model, reason }) => `  ${model} could not be used and is replaced by the others: ${reason}`,
+    ),
     '',
   ].join('\n');
 }
+
+const failuresOf = ({ failures }: StoredForecast): readonly ModelFailure[] =>
+  failures === '' ? [] : (JSON.parse(failures) as ModelFailure[]);
 
 const duration = (seconds: number): string =>
   seconds >= 2 * HOUR_SECONDS ? `${Math.round(seconds / HOUR_SECONDS)} h` : `${Math.round(seconds)} s`;
@@ -191,7 +200,7 @@ export function register(program: Command, context: CliContext): void {
         const found = await withStore(options, async (client, gateway) => {
           const forecasts = await client.query<StoredForecast>(
             `SELECT f.seriesId AS seriesId, f.workloadId AS workloadId, w.name AS name, f.signal AS signal, toUnixTimestamp64Milli(f.start) AS startMs, f.stepMs AS stepMs,
-               f.median AS median, f.levels AS levels, f.quantiles AS quantiles, f.mix AS mix, f.historySteps AS historySteps,
+               f.median AS median, f.levels AS levels, f.quantiles AS quantiles, f.mix AS mix, f.members AS failures, f.historySteps AS historySteps,
                f.relativeToSeasonalNaive AS relativeToSeasonalNaive, f.coverageP90 AS coverageP90, f.coverageP99 AS coverageP99,
                f.status AS status, f.refusal AS refusal, f.notes AS notes
              FROM (SELECT * FROM forecasts WHERE gateway = {gateway:String} AND signal = {signal:String}
@@ -211,6 +220,7 @@ export function register(program: Command, context: CliContext): void {
             ...f,
             startMs: Number(f.startMs),
             mix: JSON.parse(f.mix) as unknown,
+            failures: failuresOf(f),
           }));
           context.stdout.write(`${toJson(plain)}\n`);
         } else if (options.output === 'csv') {

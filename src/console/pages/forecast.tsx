@@ -123,6 +123,16 @@ function One({ series: s }: { readonly series: ForecastSeries }) {
             </li>
           ))}
         </ul>
+        {s.notes.map((note) => (
+          <p key={note} class="muted">
+            {note}
+          </p>
+        ))}
+        {s.failures.map(({ model, reason }) => (
+          <p key={model} class="muted">
+            {model} could not be used and is replaced by the others: {reason}
+          </p>
+        ))}
       </Card>
     </>
   );
