@@ -314,6 +314,7 @@ export class Gateway implements Component {
         : null,
       store: { kind: this.#store.kind, reachable: writer.reachable, spoolBytes: writer.spoolBytes },
       warnings: [
+        ...this.#recognition.warnings(),
         ...(this.#store.problem === undefined ? [] : [this.#store.problem.toLine()]),
         ...interfaces.flatMap((i) =>
           i.mode === 'generic' ? [`${i.name} is in generic mode: ${i.reason ?? ''}`] : [],

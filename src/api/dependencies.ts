@@ -1,6 +1,6 @@
 import type { ApplyReport, PlanPreview } from '../actuate/index.js';
 import type { Logger } from '../base/logger.js';
-import type { ModelInfo, Workload } from '../fingerprint/index.js';
+import type { ModelInfo, Workload, WorkloadLabel } from '../fingerprint/index.js';
 import type { GatewayStatus } from '../pipeline/status.js';
 import type { Plan } from '../plan/index.js';
 import type { PriceBook } from '../pricing/index.js';
@@ -34,6 +34,7 @@ export interface WorkloadOperations {
   resolve(workloadId: number): number;
   endpointsOf(workloadId: number): readonly string[];
   nearest(vector: ArrayLike<number>, count: number): readonly { workload: Workload; similarity: number }[];
+  labels(): readonly WorkloadLabel[];
   label(workloadId: number, name: string): Workload;
   merge(intoId: number, fromId: number, nowMs: number): Workload;
   split(endpointKeys: readonly string[], name: string, nowMs: number): Workload;

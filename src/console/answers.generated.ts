@@ -588,6 +588,24 @@ export interface Answers {
      */
     sql: string[];
   };
+  'GET /api/fingerprints/labels': {
+    labels: {
+      workloadId: number;
+      name: string;
+      /**
+       * its own id, and those of workloads that became part of it
+       */
+      workloadIds: number[];
+      /**
+       * keys: protocol/port/address
+       */
+      endpoints: string[];
+    }[];
+    /**
+     * the statements behind the numbers, runnable as they stand; empty: counters of the gateway itself
+     */
+    sql: string[];
+  };
   'POST /api/fingerprints/model/reload': {
     modelId: string;
     schema: string;

@@ -19,5 +19,6 @@ export type {
   Workload,
   WorkloadEvent,
   WorkloadEventKind,
+  WorkloadLabel,
 } from './workloads/types.js';
 export { cosine } from './workloads/vectors.js';

@@ -145,6 +145,12 @@ export class Recognition implements Component {
     return (workloadId) => names.get(workloadId) ?? `workload ${workloadId}`;
   }
 
+  /** What is not as it was configured; empty = all is well. */
+  warnings(): string[] {
+    const warning = this.#parts?.pods?.warning;
+    return warning === undefined ? [] : [warning];
+  }
+
   /** Keys of the endpoints that make up a workload; none before `start`. */
   endpointKeysOf(workloadId: number): readonly string[] {
     return this.#parts?.registry.endpointsOf(workloadId) ?? [];

@@ -2,7 +2,7 @@ import type { Piscina } from 'piscina';
 import type { WorkloadRegistry } from '../fingerprint/index.js';
 import { FINGERPRINT_DIMENSIONS } from '../flow/columns.js';
 import { readFlowSample, type StoreClient } from '../store/index.js';
-import type { FingerprintTask } from './ingest-worker.js';
+import type { FingerprintResult, FingerprintTask } from './ingest-worker.js';
 import type { LoadedModel } from './model-in-use.js';
 
 export interface RelearnOptions {
@@ -37,12 +37,14 @@ export async function relearnWorkloads(options: RelearnOptions): Promise<number>
   });
   if (batch.rows === 0) return 0;
   const task: FingerprintTask = { buffer: batch.buffer, model: { id: model.info.id, bytes: model.bytes } };
-  await pool.run(task, { name: 'fingerprint' });
+  const { endpoints, endpointOfRow }: FingerprintResult = await pool.run(task, { name: 'fingerprint' });
+  // Where its endpoint belongs now; an endpoint that is no longer known has left the number that was stored with it.
+  const known = endpoints.map(({ key }) => registry.workloadIdOf(key));
   const workloads = batch.column('workloadId', 'u32');
   const fingerprints = batch.column('fingerprint', 'f32');
   const sums = new Map<number, Float32Array>();
   for (let row = 0; row < batch.rows; row += 1) {
-    const id = workloads[row]!;
+    const id = known[endpointOfRow[row]!] ?? workloads[row]!;
     let sum = sums.get(id);
     if (sum === undefined) {
       sum = new Float32Array(FINGERPRINT_DIMENSIONS);

@@ -1,4 +1,4 @@
-import { cosine, type WorkloadRegistry } from '../fingerprint/index.js';
+import { cosine, type Workload, type WorkloadRegistry } from '../fingerprint/index.js';
 import { type StoreClient, writeReferences } from '../store/index.js';
 
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -6,12 +6,19 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 /** A centre is written again when it has moved further than this from where it was written last (1 − cosine). */
 const MOVED = 0.005;
 
+const hasVector = ({ fingerprint }: Workload): boolean => fingerprint.some((value) => value !== 0);
+
+/** Changes when the store should be told: new flows, another name, another encoder, a vector learnt anew. */
+const tellable = (workload: Workload, modelId: string): string =>
+  `${modelId} ${hasVector(workload)} ${workload.flows} ${workload.namedBy} ${workload.name}`;
+
 /** Writes workloads, their vectors and their events into the store, and reads how busy each is. */
 export class WorkloadKeeper {
   readonly #client: StoreClient;
   readonly #gateway: string;
   readonly #registry: WorkloadRegistry;
-  readonly #kept = new Map<number, number>();
+  /** Workload → what of it the store has. */
+  readonly #kept = new Map<number, string>();
   /** The model that the store was told of last: vectors of flow records from then on are its. */
   #modelTold = '';
   /** What the store has of each centre, and of which model. */
@@ -26,7 +33,9 @@ export class WorkloadKeeper {
   /** Keeps what changed since the last call. @returns workload → bit/s over the last seconds */
   async keep(nowMs: number): Promise<Map<number, number>> {
     const { modelId } = this.#registry;
-    const changed = this.#registry.workloads().filter((w) => this.#kept.get(w.workloadId) !== w.flows);
+    const changed = this.#registry
+      .workloads()
+      .filter((w) => this.#kept.get(w.workloadId) !== tellable(w, modelId));
     await this.#client.insertRows(
       'workloads',
       changed.map((w) => ({
@@ -48,7 +57,7 @@ export class WorkloadKeeper {
         updated: iso(nowMs),
       })),
     );
-    for (const w of changed) this.#kept.set(w.workloadId, w.flows);
+    for (const w of changed) this.#kept.set(w.workloadId, tellable(w, modelId));
     await this.#keepReferences(modelId, nowMs);
     const events = this.#registry.takeEvents();
     if (this.#modelTold !== modelId) {
@@ -85,10 +94,10 @@ export class WorkloadKeeper {
 
   /** So that others, and this gateway after a loss of its memory, find what resembles them. */
   async #keepReferences(modelId: string, nowMs: number): Promise<void> {
-    const moved = this.#registry.workloads().filter(({ workloadId, fingerprint }) => {
-      if (!fingerprint.some((value) => value !== 0)) return false;
-      const kept = this.#references.get(workloadId);
-      return kept?.modelId !== modelId || 1 - cosine(kept.vector, fingerprint) > MOVED;
+    const moved = this.#registry.workloads().filter((workload) => {
+      if (!hasVector(workload)) return false;
+      const kept = this.#references.get(workload.workloadId);
+      return kept?.modelId !== modelId || 1 - cosine(kept.vector, workload.fingerprint) > MOVED;
     });
     const references = moved.map(({ workloadId, fingerprint }) => ({ workloadId, modelId, fingerprint }));
     await writeReferences(this.#client, this.#gateway, references, nowMs);

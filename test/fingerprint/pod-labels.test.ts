@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
@@ -182,14 +182,27 @@ describe.skipIf(isMissing)(
       expect(nameOf('10.42.0.6', 4)).toBe('shop/db');
     });
 
-    it('are an error of their own when the configuration of the client is not readable', async () => {
+    it('are waited for when the configuration of the client cannot be read: a warning, and tried again', async () => {
+      const late = join(directory, 'late');
+      pods = [{ name: 'web-1', app: 'web', ips: ['10.42.0.9'] }];
+      let told: Readonly<Record<string, Labels>> | undefined;
       const labels = new PodLabels({
-        config: { ...settings().kubernetes!, kubeconfig: join(directory, 'none') },
-        onChange: () => {},
+        config: { ...settings().kubernetes!, kubeconfig: late },
+        onChange: (next) => {
+          told = next;
+        },
         logger: pino({ level: 'silent' }),
       });
-      await expect(labels.start()).rejects.toMatchObject({ code: 'TG_FINGERPRINT_KUBERNETES' });
+      await labels.start();
+      expect(labels.warning).toMatch(/could not be read 1 times: .*late/);
+      await labels.read();
+      expect(labels.warning).toMatch(/2 times/);
+      expect(told).toBeUndefined();
+      copyFileSync(kubeconfig, late);
+      await labels.read();
       await labels.stop();
+      expect(labels.warning).toBeUndefined();
+      expect(Object.keys(told!)).toEqual(['10.42.0.9']);
     });
   },
 );

@@ -141,8 +141,13 @@ describe('training from stored flows', () => {
   const source = { kind: 'stored', buffer: batch.buffer, blockMs: 300_000 } as const;
 
   test('learns the names that people gave, judged on times that it never saw', async () => {
-    const names = new Map(KINDS.map((kind, i) => [i + 1, kind as string]));
-    const { report } = await trainModel({ ...request, source: { ...source, names } }, () => {});
+    const labels = KINDS.map((name, i) => ({
+      workloadId: i + 1,
+      name,
+      workloadIds: [i + 1],
+      endpoints: [],
+    }));
+    const { report } = await trainModel({ ...request, source: { ...source, labels } }, () => {});
     expect(report).toMatchObject({ flows: 600, labelled: 600, classes: 5, better: true });
     expect(report.heldBack.captures).toBeGreaterThan(0);
     expect(report.heldBack.knn1.accuracy).toBeGreaterThan(0.95);
@@ -150,7 +155,7 @@ describe('training from stored flows', () => {
 
   test('without names asks whether endpoints are found again at other times', async () => {
     const { report } = await trainModel(
-      { ...request, steps: 30, source: { ...source, names: new Map() } },
+      { ...request, steps: 30, source: { ...source, labels: [] } },
       () => {},
     );
     expect(report).toMatchObject({ labelled: 0, classes: 10 });
@@ -160,10 +165,7 @@ describe('training from stored flows', () => {
 
   test('nothing to learn from is an error that says so', async () => {
     await expect(
-      trainModel(
-        { ...request, source: { ...source, buffer: makeBatch([]).buffer, names: new Map() } },
-        () => {},
-      ),
+      trainModel({ ...request, source: { ...source, buffer: makeBatch([]).buffer, labels: [] } }, () => {}),
     ).rejects.toMatchObject({ code: 'TG_FINGERPRINT_TOO_FEW' });
   });
 });

@@ -34,10 +34,12 @@ test('the store is told which model makes the vectors, and a centre again only w
     query: async () => [],
   };
   const keeper = new WorkloadKeeper(client as never, 'g', registry);
+  let names: unknown[] = [];
   const keep = async (nowMs: number) => {
     inserted.length = 0;
     await keeper.keep(nowMs);
     const of = (table: string) => inserted.filter((one) => one.table === table).flatMap((one) => one.rows);
+    names = of('workloads').map((row) => row.name);
     return { references: of('reference_fingerprints'), events: of('events').map((event) => event.kind) };
   };
   registry.observe([endpoint(0)], 1000);
@@ -54,4 +56,10 @@ test('the store is told which model makes the vectors, and a centre again only w
   expect(await keep(4000)).toEqual({ references: [], events: ['fingerprint_model'] });
   registry.observe([endpoint(2)], 5000);
   expect((await keep(5000)).references).toMatchObject([{ workloadId: 1, modelId: 'second' }]);
+  // A name is news although no flow came; said once.
+  registry.label(1, 'ours');
+  await keep(6000);
+  expect(names).toEqual(['ours']);
+  await keep(7000);
+  expect(names).toEqual([]);
 });

@@ -19,6 +19,13 @@ const similar = z.object({
   historyOctets: z.number().describe('octets in them, both directions'),
 });
 
+const label = z.object({
+  workloadId: z.number(),
+  name: z.string(),
+  workloadIds: z.array(z.number()).describe('its own id, and those of workloads that became part of it'),
+  endpoints: z.array(z.string()).describe('keys: protocol/port/address'),
+});
+
 /** Have we seen this before, and with which encoder do we look. */
 export function registerRecognition(app: ApiApp, dependencies: ApiDependencies, services: Services): void {
   app.get(
@@ -67,6 +74,25 @@ export function registerRecognition(app: ApiApp, dependencies: ApiDependencies, 
         sql: evidence.statements,
       };
     },
+  );
+
+  app.get(
+    '/api/fingerprints/labels',
+    {
+      schema: {
+        tags: ['workloads'],
+        summary:
+          'Names that people and rules gave to workloads, and what they are about: the next training learns them',
+        response: answers(z.object({ labels: z.array(label), sql: sqlBehind })),
+      },
+    },
+    async () => ({
+      labels: dependencies
+        .workloads()
+        .labels()
+        .map((one) => ({ ...one, workloadIds: [...one.workloadIds], endpoints: [...one.endpoints] })),
+      sql: [],
+    }),
   );
 
   app.post(

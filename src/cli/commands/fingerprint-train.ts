@@ -6,9 +6,10 @@ import { adoptedModelPath, defaultModelPath } from '../../fingerprint/encoder.js
 import { FEATURE_VARIANTS, type FeatureVariant } from '../../fingerprint/features/schema.js';
 import { adoptModel, trainInWorker } from '../../fingerprint/training/train.js';
 import type { TrainingSource, TrainingStage } from '../../fingerprint/training/train-model.js';
+import type { WorkloadLabel } from '../../fingerprint/workloads/types.js';
 import { readFlowSample, type StoreClient } from '../../store/index.js';
 import type { CliContext, OutputFormat } from '../context.js';
-import { askDaemon, findDaemon, requireDaemon } from '../daemon.js';
+import { askDaemon, type DaemonInfo, findDaemon, requireDaemon } from '../daemon.js';
 import { outputOption, wholeNumber } from '../options.js';
 import { toJson } from '../output.js';
 import { progressOn } from '../progress.js';
@@ -85,7 +86,7 @@ async function trainCommand(context: CliContext, flags: TrainFlags): Promise<voi
     {
       source:
         flags.captures === undefined
-          ? await withStore(flags, (client, gateway) => storedFlows(client, gateway, flags))
+          ? await withStore(flags, async (client) => storedFlows(client, await requireDaemon(flags), flags))
           : capturesOf(flags.captures, flags.labels ?? 'none'),
       variant: flags.features,
       seed: flags.seed,
@@ -139,7 +140,16 @@ const PER_ENDPOINT_AND_BLOCK = 10;
 const MOST_STORED = 20_000;
 const BLOCKS = 24;
 
-async function storedFlows(client: StoreClient, gateway: string, flags: TrainFlags): Promise<TrainingSource> {
+async function storedFlows(
+  client: StoreClient,
+  daemon: DaemonInfo,
+  flags: TrainFlags,
+): Promise<TrainingSource> {
+  const { gateway } = daemon;
+  const { labels } =
+    flags.labels === 'none'
+      ? { labels: [] }
+      : await askDaemon<{ labels: WorkloadLabel[] }>(daemon, '/api/fingerprints/labels');
   const untilMs = Date.now();
   const range = await client.query<{ first: number | null }>(
     `SELECT toUnixTimestamp(min(flowEndNanoseconds)) AS first FROM flows
@@ -157,18 +167,10 @@ async function storedFlows(client: StoreClient, gateway: string, flags: TrainFla
     groupBy: 'endpoint',
     limit: MOST_STORED,
   });
-  const named =
-    flags.labels === 'none'
-      ? []
-      : await client.query<{ workloadId: number; name: string }>(
-          `SELECT workloadId, name FROM workloads FINAL
-           WHERE gateway = {gateway:String} AND JSONExtractString(details, 'namedBy') IN ('user', 'rule')`,
-          { params: { gateway } },
-        );
   return {
     kind: 'stored',
     buffer: batch.buffer,
-    names: new Map(named.map((row) => [Number(row.workloadId), row.name])),
+    labels,
     blockMs,
   };
 }

@@ -10,6 +10,8 @@ import { mix } from '../features/hash.js';
 import { recordColumns, wide } from '../features/record-columns.js';
 import { type FeatureVariant, featureSchema } from '../features/schema.js';
 import { serviceIsDestination } from '../features/services.js';
+import { groupByEndpoint } from '../workloads/endpoint.js';
+import type { WorkloadLabel } from '../workloads/types.js';
 import { flowKey, portIdentity } from './flow-key.js';
 import { type FlowLabel, type LabelFile, labelsOf, mergeNumberedFolders } from './labels.js';
 import type { Matrix } from './normalisation.js';
@@ -120,15 +122,30 @@ export async function loadDataset(options: DatasetOptions): Promise<FlowDataset>
 export interface StoredFlowsOptions {
   /** Records ended within so long of each other are one "capture": what is held back is other times, not other rows. */
   readonly blockMs: number;
-  /** Label of a record by its `workloadId`: the names that people and rules gave. */
-  readonly names: ReadonlyMap<number, string>;
+  /** The names that people and rules gave. */
+  readonly labels: readonly WorkloadLabel[];
+}
+
+/**
+ * Label of each record: that of its endpoint, else that of the workload it was stored with. After a split or a move the
+ * endpoint knows better; an endpoint that is no longer known has left only its records.
+ */
+function storedLabels(batch: FlowBatch, labels: readonly WorkloadLabel[]): string[] {
+  const byEndpoint = new Map(labels.flatMap((label) => label.endpoints.map((key) => [key, label.name])));
+  const byId = new Map(labels.flatMap((label) => label.workloadIds.map((id) => [id, label.name])));
+  const { endpointOfRow, endpoints } = groupByEndpoint(batch);
+  const workloads = batch.column('workloadId', 'u32');
+  return Array.from(
+    endpointOfRow,
+    (endpoint, row) => byEndpoint.get(endpoints[endpoint]!.key) ?? byId.get(workloads[row]!) ?? '',
+  );
 }
 
 /** Stored flow records as a data set; the records of one flow stay on one side of every split. */
 export function storedDataset(batch: FlowBatch, options: StoredFlowsOptions): FlowDataset {
   const flows = flowsOf(batch, 0, () => '');
   const columns = recordColumns(batch);
-  const workloads = batch.column('workloadId', 'u32');
+  const labels = storedLabels(batch, options.labels);
   const ids = batch.column('flowId', 'u64');
   const blockOfFlow = new Map<bigint, number>();
   const number = new Map<number, number>();
@@ -137,8 +154,7 @@ export function storedDataset(batch: FlowBatch, options: StoredFlowsOptions): Fl
     const block = blockOfFlow.get(ids[flow.row]!) ?? time;
     blockOfFlow.set(ids[flow.row]!, block);
     if (!number.has(block)) number.set(block, number.size);
-    const label = options.names.get(workloads[flow.row]!) ?? '';
-    return { ...flow, capture: number.get(block)!, label };
+    return { ...flow, capture: number.get(block)!, label: labels[flow.row]! };
   });
   const captures = [...number.keys()].map((block) => new Date(block * options.blockMs).toISOString());
   return assemble(rows, { captures, captureLabels: captures.map(() => ''), unit: 'flow' });

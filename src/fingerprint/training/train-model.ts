@@ -4,6 +4,7 @@ import { FingerprintEncoder } from '../encoder.js';
 import { fail } from '../errors.js';
 import { type FeatureVariant, featureSchema, featureSchemaById } from '../features/schema.js';
 import { checkedMetadata } from '../model-info.js';
+import type { WorkloadLabel } from '../workloads/types.js';
 import { type FlowDataset, loadDataset, storedDataset } from './dataset.js';
 import { embed, fitFlowEncoder } from './fit.js';
 import { stratifiedGroupFolds } from './folds.js';
@@ -26,8 +27,8 @@ export type TrainingSource =
       readonly kind: 'stored';
       /** A {@link FlowBatch} of stored records. */
       readonly buffer: SharedArrayBuffer;
-      /** `workloadId` → name that a person or a rule gave. */
-      readonly names: ReadonlyMap<number, string>;
+      /** Names that people and rules gave. */
+      readonly labels: readonly WorkloadLabel[];
       readonly blockMs: number;
     };
 

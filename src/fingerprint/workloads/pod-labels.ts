@@ -80,19 +80,30 @@ function labelsByAddress(pods: readonly Pod[]): Record<string, Labels> {
  */
 export class PodLabels implements Component {
   readonly #options: PodLabelsOptions;
-  #api: Promise<PodApi> | undefined;
+  #module: KubernetesModule | undefined;
+  #api: PodApi | undefined;
   #timer: NodeJS.Timeout | undefined;
   #reading: Promise<void> = Promise.resolve();
   #known = '';
-  #failing = false;
+  #failures = 0;
+  #reason = '';
 
   constructor(options: PodLabelsOptions) {
     this.#options = options;
   }
 
-  /** Reads once, and then again and again. @throws TG_FINGERPRINT_KUBERNETES only when the package is not installed */
+  /** What is wrong now, undefined when the pods were read the last time. */
+  get warning(): string | undefined {
+    if (this.#failures === 0) return undefined;
+    return `pods of the cluster could not be read ${this.#failures} times: ${this.#reason}`;
+  }
+
+  /**
+   * Reads once, and then again and again. A cluster that does not answer, or a kubeconfig that is not there yet, is a
+   * warning. @throws TG_FINGERPRINT_KUBERNETES only when the package is not installed
+   */
   async start(): Promise<void> {
-    await this.#connect();
+    this.#module = await loadModule();
     await this.read();
     this.#timer = setInterval(() => {
       this.#reading = this.read();
@@ -110,21 +121,26 @@ export class PodLabels implements Component {
     try {
       const labels = labelsByAddress(await this.#pods());
       const text = JSON.stringify(labels);
-      if (this.#failing) logger.info('the pods of the cluster are read again');
-      this.#failing = false;
+      if (this.#failures > 0) logger.info('the pods of the cluster are read again');
+      this.#failures = 0;
       if (text === this.#known) return;
       this.#known = text;
       onChange(labels);
     } catch (error) {
-      if (!this.#failing)
-        logger.warn({ reason: messageOf(error) }, 'pods cannot be read; the labels that were read stay');
-      this.#failing = true;
+      this.#reason = messageOf(error);
+      if (this.#failures === 0)
+        logger.warn({ reason: this.#reason }, 'pods cannot be read; the labels that were read stay');
+      this.#failures += 1;
     }
   }
 
   async #pods(): Promise<Pod[]> {
-    const api = await this.#connect();
-    const { labelSelector } = this.#options.config;
+    const { config } = this.#options;
+    const { labelSelector } = config;
+    this.#module ??= await loadModule();
+    // What fails is tried again at the next read: the file may have come.
+    this.#api ??= connect(this.#module, config);
+    const api = this.#api;
     const pods: Pod[] = [];
     let next: string | undefined;
     do {
@@ -138,20 +154,18 @@ export class PodLabels implements Component {
     } while (next !== undefined);
     return pods;
   }
-
-  #connect(): Promise<PodApi> {
-    this.#api ??= connect(this.#options.config);
-    return this.#api;
-  }
 }
 
-async function connect({ kubeconfig, context }: PodLabelsOptions['config']): Promise<PodApi> {
-  let module: KubernetesModule;
+async function loadModule(): Promise<KubernetesModule> {
   try {
-    module = (await import(PACKAGE)) as KubernetesModule;
+    return (await import(PACKAGE)) as KubernetesModule;
   } catch (error) {
     throw fail('TG_FINGERPRINT_KUBERNETES', { reason: `the package ${PACKAGE} is not installed` }, error);
   }
+}
+
+/** @throws TG_FINGERPRINT_KUBERNETES when the client cannot be configured */
+function connect(module: KubernetesModule, { kubeconfig, context }: PodLabelsOptions['config']): PodApi {
   const config = new module.KubeConfig();
   try {
     if (kubeconfig === undefined) config.loadFromDefault();

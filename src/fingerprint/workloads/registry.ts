@@ -5,10 +5,11 @@ import { observeDrift } from './drift.js';
 import { type EndpointState, EndpointTable } from './endpoint-table.js';
 import { EventLog } from './event-log.js';
 import type { Labels } from './host-labels.js';
+import { labelsOf } from './labels.js';
 import { mergeAlike, UNANSWERED } from './merging.js';
 import { WorkloadRules } from './rules.js';
 import { type RegistrySnapshot, readSnapshot, writeSnapshot } from './snapshot.js';
-import type { Assignment, EndpointSummary, Workload, WorkloadEvent } from './types.js';
+import type { Assignment, EndpointSummary, Workload, WorkloadEvent, WorkloadLabel } from './types.js';
 import {
   absorb,
   describe,
@@ -89,6 +90,11 @@ export class WorkloadRegistry {
     return [...this.#endpoints].filter(([, state]) => state.workloadId === id).map(([key]) => key);
   }
 
+  /** The workload to which an endpoint belongs; undefined when it is not known. */
+  workloadIdOf(endpointKey: string): number | undefined {
+    return this.#endpoints.get(endpointKey)?.workloadId;
+  }
+
   /** Workloads most like a vector, best first. */
   nearest(vector: ArrayLike<number>, count: number): { workload: Workload; similarity: number }[] {
     return nearestWorkloads(this.#workloads.values(), vector, count);
@@ -100,6 +106,13 @@ export class WorkloadRegistry {
     state.name = name;
     state.namedBy = 'user';
     return describe(state);
+  }
+
+  /** What people and rules have named: the next training learns it. */
+  labels(): WorkloadLabel[] {
+    return labelsOf(this.#workloads.values(), this.#endpoints, this.#aliases.keys(), (id) =>
+      this.resolve(id),
+    );
   }
 
   /** Makes two workloads one; the first id stays. @throws TG_FINGERPRINT_WORKLOAD */

@@ -70,6 +70,16 @@ export interface Workload {
   readonly hasChanged: boolean;
 }
 
+/** A name that a person or a rule gave, and the traffic it is about. */
+export interface WorkloadLabel {
+  readonly workloadId: number;
+  readonly name: string;
+  /** Ids that stored records of it may bear: its own, and those of workloads that became part of it. */
+  readonly workloadIds: readonly number[];
+  /** Keys of its endpoints, wherever they belonged when their records were stored. */
+  readonly endpoints: readonly string[];
+}
+
 export type WorkloadEventKind = 'new' | 'returned' | 'changed' | 'merged' | 'split';
 
 export interface WorkloadEvent {
