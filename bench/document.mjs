@@ -127,6 +127,12 @@ const TABLES = {
       const [own, reactive] = [of(trace, 'tidegate'), of(trace, 'reactive-50/35')];
       return own.totalCostUsd < reactive.totalCostUsd && own.violationMinutes < reactive.violationMinutes;
     });
+    const neither = traces.filter((trace) => {
+      const [own, reactive] = [of(trace, 'tidegate'), of(trace, 'reactive-50/35')];
+      const none = own.violationMinutes === 0 && reactive.violationMinutes === 0;
+      return none && own.totalCostUsd < reactive.totalCostUsd;
+    });
+    const pool = (trace) => trace.alternatives.find(({ name }) => name.startsWith('warm pool'));
     const bills = traces.flatMap((trace) => trace.burstable?.ratioToOracle ?? []);
     const mean = bills.reduce((sum, ratio) => sum + ratio, 0) / bills.length;
     return [
@@ -139,6 +145,8 @@ const TABLES = {
           'violation %',
           'reactive total',
           'reactive violation %',
+          '5 min lead: compute',
+          'violation %',
           'p95 bill',
         ],
         traces.map((trace) => {
@@ -151,11 +159,13 @@ const TABLES = {
             number(own.violationPercent, 3),
             number(reactive.ratioToOracle, 4),
             number(reactive.violationPercent, 3),
+            number(pool(trace).computeRatioToOracle, 3),
+            number(pool(trace).violationPercent, 3),
             trace.burstable === null ? '' : number(trace.burstable.ratioToOracle, 3),
           ];
         }),
       ),
-      `Totals and compute are divided by the oracle's. Cheaper than \`reactive-50/35\` with fewer violation minutes: ${both.length} of ${traces.length}. The p95 bill of two burstable links, mean of ${bills.length}: ${number(mean, 3)} of perfect foresight.`,
+      `Totals and compute are divided by the oracle's. Cheaper than \`reactive-50/35\` with fewer violation minutes: ${both.length} of ${traces.length}; cheaper where neither has any: ${neither.length}. The p95 bill of two burstable links, mean of ${bills.length}: ${number(mean, 3)} of perfect foresight.`,
     ].join('\n\n');
   },
 };

@@ -28,6 +28,7 @@ import { ForecastPool } from './forecast/index.js';
 import type { IpfixExporter } from './ipfix/index.js';
 import { ipfixExporter, usageCollector } from './optional-parts.js';
 import { PlanningCycle } from './pipeline/cycle.js';
+import { type CycleOutcome, unplanned } from './pipeline/cycle-plan.js';
 import type { Ingest } from './pipeline/ingest.js';
 import { LinkPrices } from './pipeline/link-prices.js';
 import { PlanOperations } from './pipeline/plan-operations.js';
@@ -283,9 +284,9 @@ export class Gateway implements Component {
     await this.#keep();
   }
 
-  /** Forecasts and plans now, whatever the clock says. */
-  async planNow(): Promise<void> {
-    await this.#cycle?.runOnce(Date.now());
+  /** Forecasts and plans now, whatever the clock says: the plan, or why there is none. */
+  async planNow(): Promise<CycleOutcome> {
+    return this.#cycle?.runOnce(Date.now()) ?? unplanned('not-running');
   }
 
   status(): GatewayStatus {
@@ -365,15 +366,14 @@ export class Gateway implements Component {
 
   #makeCycle(): PlanningCycle {
     const { config, logger } = this.#options;
-    const prices = new LinkPrices(this.#store.client, config.gateway, this.#prices, config.links, () =>
-      this.#linksDown(),
-    );
+    const prices = new LinkPrices(this.#store.client, config.gateway, this.#prices, config.links);
     this.#linkPrices = prices;
     return new PlanningCycle({
       client: this.#store.client,
       forecasts: this.#forecasts,
       planner: this.#planner,
-      links: () => prices.planLinks(Date.now()),
+      links: () => prices.priced(Date.now()),
+      linksDown: () => this.#linksDown(),
       names: () => this.#recognition.names(),
       onPlan: (plan) => this.#operations.offer(plan),
       gateway: config.gateway,
@@ -399,7 +399,7 @@ export class Gateway implements Component {
     try {
       await this.#recognition.keep(Date.now());
       // Each plan writes the prices that it was made with; until there is one, and without planning, nobody else does.
-      if (this.#cycle?.state.plan === undefined) await this.#linkPrices?.planLinks(Date.now());
+      if (this.#cycle?.state.plan === undefined) await this.#linkPrices?.priced(Date.now());
       await this.#operations.keep();
     } catch (error) {
       this.#options.logger.warn(

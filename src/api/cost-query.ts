@@ -73,11 +73,12 @@ export async function readMonth(
   text: string,
   nowMs: number,
 ): Promise<{ links: MonthOfLink[]; lines: readonly InvoiceLine[]; totalUsd: number }> {
-  const months = await readMonthUsage(
+  const { links: months } = await readMonthUsage(
     (sql, parameters) => evidence.query(sql, parameters),
     money.gateway,
     text,
     () => billedLinks(money),
+    nowMs,
   );
   const invoice = invoiceOf(billingMonth(text), months);
   return {

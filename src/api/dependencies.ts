@@ -1,6 +1,7 @@
 import type { ApplyReport, PlanPreview } from '../actuate/index.js';
 import type { Logger } from '../base/logger.js';
 import type { ModelInfo, Workload, WorkloadLabel } from '../fingerprint/index.js';
+import type { CycleOutcome } from '../pipeline/cycle-plan.js';
 import type { GatewayStatus } from '../pipeline/status.js';
 import type { Plan } from '../plan/index.js';
 import type { PriceBook } from '../pricing/index.js';
@@ -107,8 +108,8 @@ export interface ApiDependencies {
   readonly plans: PlanOperations;
   /** Where approvals outlive the process; absent = they do not. */
   readonly approvalsFile?: string;
-  /** Forecasts and plans now. */
-  readonly planNow: () => Promise<void>;
+  /** Forecasts and plans now: the plan, or why there is none. */
+  readonly planNow: () => Promise<CycleOutcome>;
   readonly doctor: () => Promise<readonly DoctorFinding[]>;
   /** Upper edges of the packet size bins, octets. */
   readonly sizeEdges: readonly number[];

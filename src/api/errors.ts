@@ -72,6 +72,11 @@ export const apiError = defineErrors({
     hint: 'wait for the next planning cycle',
     httpStatus: 404,
   },
+  TG_API_PLAN_NOT_MADE: {
+    message: 'no plan was made: {why}',
+    hint: 'the last plan, if any, stands: see /api/plans/current',
+    httpStatus: 409,
+  },
   TG_API_UNAVAILABLE: {
     message: '{what} is not available now: {reason}',
     hint: 'see /readyz?verbose',

@@ -211,9 +211,14 @@ export const planSchema = z.object({
   costInterval: z.object({ lowUsd: z.number(), highUsd: z.number() }).optional(),
   conflicts: z.array(z.string()).optional(),
   purchase: z
-    .object({ kind: z.enum(['on-demand', 'spot']), words: z.string(), reserve: z.string().optional() })
+    .object({
+      kind: z.enum(['on-demand', 'spot']),
+      words: z.string(),
+      reserve: z.string().optional(),
+      rule: z.string().optional(),
+    })
     .optional()
-    .describe('how instances are bought, and what reserving would save'),
+    .describe('how instances are bought, what reserving would save, and the rule for the first period'),
   circuits: z
     .array(
       z.object({

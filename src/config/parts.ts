@@ -3,7 +3,7 @@ import { withoutUndefined } from '../base/without-undefined.js';
 import { readAddressKey } from '../capture/addresses.js';
 import type { InterfaceState } from '../capture/source.js';
 import type { XdpInterface, XdpOptions } from '../capture/xdp-options.js';
-import type { CycleSettings } from '../pipeline/cycle.js';
+import type { CycleSettings } from '../pipeline/cycle-settings.js';
 import type { Instance } from '../pricing/index.js';
 import type { BlockOptions } from '../store/index.js';
 import type { GatewayConfig, LinkConfig } from './schema.js';
@@ -140,6 +140,7 @@ export function cycleSettings(config: GatewayConfig, instance: Instance): CycleS
         memoryBytes: instance.memoryGiB * 2 ** 30,
         usdPerHour: instance.usdPerHour,
         holdMs: plan.instanceHold,
+        leadMs: plan.instanceLead,
         ...(instance.spotUsdPerHour === undefined
           ? {}
           : {

@@ -66,6 +66,8 @@ const planConfig = z.strictObject({
   instance: z.string().default('m5.large'),
   /** An instance that was started is kept at least this long: starts cost, and demand that fell comes back. */
   instanceHold: durationSetting.prefault('1h'),
+  /** From the decision to rent an instance until it does its work. */
+  instanceLead: durationSetting.prefault('15m'),
 });
 
 /** The whole configuration of a gateway; `{}` parses to the embedded defaults. */

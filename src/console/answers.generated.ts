@@ -919,12 +919,13 @@ export interface Answers {
       };
       conflicts?: string[];
       /**
-       * how instances are bought, and what reserving would save
+       * how instances are bought, what reserving would save, and the rule for the first period
        */
       purchase?: {
         kind: 'on-demand' | 'spot';
         words: string;
         reserve?: string;
+        rule?: string;
       };
       /**
        * what to lease where capacity comes in steps
@@ -1026,12 +1027,13 @@ export interface Answers {
       };
       conflicts?: string[];
       /**
-       * how instances are bought, and what reserving would save
+       * how instances are bought, what reserving would save, and the rule for the first period
        */
       purchase?: {
         kind: 'on-demand' | 'spot';
         words: string;
         reserve?: string;
+        rule?: string;
       };
       /**
        * what to lease where capacity comes in steps
@@ -1133,12 +1135,13 @@ export interface Answers {
       };
       conflicts?: string[];
       /**
-       * how instances are bought, and what reserving would save
+       * how instances are bought, what reserving would save, and the rule for the first period
        */
       purchase?: {
         kind: 'on-demand' | 'spot';
         words: string;
         reserve?: string;
+        rule?: string;
       };
       /**
        * what to lease where capacity comes in steps
@@ -1296,12 +1299,13 @@ export interface Answers {
       };
       conflicts?: string[];
       /**
-       * how instances are bought, and what reserving would save
+       * how instances are bought, what reserving would save, and the rule for the first period
        */
       purchase?: {
         kind: 'on-demand' | 'spot';
         words: string;
         reserve?: string;
+        rule?: string;
       };
       /**
        * what to lease where capacity comes in steps
@@ -1403,12 +1407,13 @@ export interface Answers {
       };
       conflicts?: string[];
       /**
-       * how instances are bought, and what reserving would save
+       * how instances are bought, what reserving would save, and the rule for the first period
        */
       purchase?: {
         kind: 'on-demand' | 'spot';
         words: string;
         reserve?: string;
+        rule?: string;
       };
       /**
        * what to lease where capacity comes in steps

@@ -2,68 +2,21 @@ import type { Component } from '../base/component.js';
 import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { type Observe, timed } from '../base/observe.js';
-import type {
-  CalendarRule,
-  Forecast,
-  ForecastRequest,
-  ProphetSettings,
-  RegressorRule,
-  ResourceCoefficients,
-  Signal,
-} from '../forecast/index.js';
-import {
-  type Plan,
-  type PlanGoals,
-  type PlanHosts,
-  type PlanInput,
-  type PlanLink,
-  runningSince,
-} from '../plan/index.js';
-import type { StoreClient } from '../store/index.js';
-import type { ResourceModelOptions } from '../usage/index.js';
-import { CycleHistory, seriesIdOf, tableFor } from './cycle-history.js';
-import { demandOf, factsOf, periodsOf } from './demand.js';
+import type { Forecast, ForecastRequest, Signal } from '../forecast/index.js';
+import type { Plan } from '../plan/index.js';
+import { CycleHistory, tableFor } from './cycle-history.js';
+import { type CycleOutcome, finder, type PlanDependencies, planFrom, unplanned } from './cycle-plan.js';
+import type { CycleSettings } from './cycle-settings.js';
+import { InstanceRule } from './instance-rule.js';
 import { insertForecasts, insertPlan } from './records.js';
 import { withContext } from './request-context.js';
 import { resourceForecasts } from './resource-forecasts.js';
-import { newestPlan } from './stored-plans.js';
 import { TrackRecords } from './track-records.js';
 
-export interface CycleSettings {
-  readonly everyMs: number;
-  /** How long a plan may be applied after it was made; never beyond the end of its horizon. */
-  readonly validForMs: number;
-  readonly stepMs: number;
-  readonly seasonsMs: readonly number[];
-  readonly horizonMs: number;
-  readonly historyMs: number;
-  /** Records of a packet have arrived in the store after so long. */
-  readonly lagMs: number;
-  readonly models?: readonly string[];
-  readonly calendar: readonly CalendarRule[];
-  readonly regressors: readonly RegressorRule[];
-  readonly prophet?: ProphetSettings;
-  readonly quantiles: readonly number[];
-  /** The quantile that capacity is provided for. */
-  readonly sizingQuantile: number;
-  readonly coefficients: ResourceCoefficients;
-  /** How collected CPU and memory are used; absent = nothing is collected. */
-  readonly resourceModel?: ResourceModelOptions;
-  readonly goals: PlanGoals;
-  readonly hosts: PlanHosts;
-}
-
-export interface CycleDependencies {
-  readonly client: StoreClient;
+export interface CycleDependencies extends Omit<PlanDependencies, 'settings'> {
   readonly forecasts: { forecast(requests: readonly ForecastRequest[], nowMs: number): Promise<Forecast[]> };
-  readonly planner: { plan(input: PlanInput): Promise<Plan> };
-  /** Links with their prices now; asked each cycle because tiers move with the month's volume. */
-  readonly links: () => Promise<PlanLink[]>;
-  /** Workload names as of now. */
-  readonly names: () => (workloadId: number) => string;
   /** Told of each plan; the actuator behind it is dry-run unless configured otherwise. */
   readonly onPlan: (plan: Plan) => Promise<void>;
-  readonly gateway: string;
   readonly logger: Logger;
   readonly settings: CycleSettings;
   readonly observe?: Observe;
@@ -87,12 +40,13 @@ const CATCH_UP_ORIGINS = 4000;
 export class PlanningCycle implements Component {
   #dependencies: CycleDependencies;
   #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> = Promise.resolve();
+  #running: Promise<unknown> = Promise.resolve();
   #stopped = false;
   #forecasts = 0;
   #plan: Plan | undefined;
   #quality: readonly ForecastQuality[] = [];
   readonly #records: TrackRecords;
+  readonly #instances = new InstanceRule();
 
   constructor(dependencies: CycleDependencies) {
     this.#dependencies = dependencies;
@@ -124,10 +78,11 @@ export class PlanningCycle implements Component {
     await this.#running;
   }
 
-  /** One run now; resolves when its plan stands or it found nothing to plan for. */
-  async runOnce(nowMs: number): Promise<void> {
-    this.#running = this.#running.then(() => this.#run(nowMs));
-    await this.#running;
+  /** One run now: its plan, or why it made none; a run that fails says so and leaves the last plan standing. */
+  async runOnce(nowMs: number): Promise<CycleOutcome> {
+    const run = this.#running.then(() => this.#run(nowMs));
+    this.#running = run;
+    return run;
   }
 
   #schedule(): void {
@@ -138,18 +93,20 @@ export class PlanningCycle implements Component {
     }, this.#dependencies.settings.everyMs);
   }
 
-  async #run(nowMs: number): Promise<void> {
+  async #run(nowMs: number): Promise<CycleOutcome> {
     try {
-      await this.#cycle(nowMs);
+      return await this.#cycle(nowMs);
     } catch (error) {
+      const reason = messageOf(error);
       this.#dependencies.logger.error(
-        { err: error, reason: messageOf(error) },
+        { err: error, reason },
         'a planning cycle failed; the last plan stands',
       );
+      return unplanned('failed', reason);
     }
   }
 
-  async #cycle(nowMs: number): Promise<void> {
+  async #cycle(nowMs: number): Promise<CycleOutcome> {
     const { client, gateway, settings, forecasts: pool, logger, observe } = this.#dependencies;
     const started = performance.now();
     const { stepMs } = settings;
@@ -160,7 +117,8 @@ export class PlanningCycle implements Component {
       { gateway, fromMs, toMs, stepMs },
       settings.resourceModel,
     );
-    if (history.workloads.length === 0) return;
+    if (history.workloads.length === 0) return unplanned('no-traffic');
+    const axis = { startMs: fromMs, stepMs, values: new Float64Array((toMs - fromMs) / stepMs) };
     const shaped = history.requests({
       horizonSteps: Math.ceil((settings.horizonMs + toMs - nowMs + settings.lagMs) / stepMs),
       seasonSteps: settings.seasonsMs.map((season) => Math.round(season / stepMs)),
@@ -181,8 +139,15 @@ export class PlanningCycle implements Component {
     this.#quality = qualityOf(gateway, history, traffic);
     observe?.('forecast_duration_seconds', (performance.now() - started) / 1000);
 
-    const plan = await timed(observe, 'plan_duration_seconds', () => this.#makePlan(history, made, nowMs));
-    if (plan === undefined) return;
+    const outcome = await timed(observe, 'plan_duration_seconds', () =>
+      planFrom(
+        this.#dependencies,
+        { history, axis, instances: this.#instances, made, last: this.#plan },
+        nowMs,
+      ),
+    );
+    const { plan } = outcome;
+    if (plan === undefined) return outcome;
     this.#plan = plan;
     await insertPlan(client, plan);
     await this.#dependencies.onPlan(plan);
@@ -196,6 +161,7 @@ export class PlanningCycle implements Component {
       },
       'planned',
     );
+    return outcome;
   }
 
   /** CPU and memory ahead of every workload whose traffic could be told ahead, unless they were forecast already. */
@@ -220,59 +186,6 @@ export class PlanningCycle implements Component {
     });
   }
 
-  async #makePlan(
-    history: CycleHistory,
-    made: readonly Forecast[],
-    nowMs: number,
-  ): Promise<Plan | undefined> {
-    const { settings, gateway, names, planner } = this.#dependencies;
-    const nameOf = names();
-    const find = finder(gateway, made);
-    const first = made.find((forecast) => forecast.status !== 'refused');
-    if (first === undefined) return undefined;
-    const periods = periodsOf(first.startMs, first.stepMs, first.median.length);
-    const workloads = history.workloads.flatMap(({ workloadId, links }) => {
-      const out = find(workloadId, 'bandwidthOutBps');
-      const cpu = find(workloadId, 'cpuCores');
-      const memory = find(workloadId, 'memoryBytes');
-      if (out === undefined || cpu === undefined || memory === undefined) return [];
-      return [
-        demandOf(
-          factsOf(workloadId, nameOf(workloadId), links),
-          out,
-          find(workloadId, 'bandwidthInBps'),
-          { cpu, memory },
-          periods,
-          settings.sizingQuantile,
-        ),
-      ];
-    });
-    const links = await this.#dependencies.links();
-    const hosts = await this.#hosts(nowMs);
-    if (links.length === 0 || workloads.length === 0) return undefined;
-    return planner.plan({
-      gateway,
-      nowMs,
-      periods,
-      workloads,
-      links,
-      hosts,
-      goals: settings.goals,
-      expiresMs: Math.min(nowMs + settings.validForMs, first.startMs + first.median.length * first.stepMs),
-      forecastMs: first.createdMs,
-    });
-  }
-
-  /** The hosts, with the instances that run now, as the last plan had them: after a restart the stored one. */
-  async #hosts(nowMs: number): Promise<PlanHosts> {
-    const { settings, client, gateway } = this.#dependencies;
-    const { instance } = settings.hosts;
-    const last = this.#plan ?? (await newestPlan(client, gateway));
-    if (last === undefined) return settings.hosts;
-    const runningSinceMs = runningSince(last, instance.holdMs ?? 0, nowMs);
-    return { ...settings.hosts, instance: { ...instance, runningSinceMs } };
-  }
-
   /** Requests with what earlier forecasts of their series turned out to be worth. */
   async #withRecords(requests: readonly ForecastRequest[], sinceMs: number): Promise<ForecastRequest[]> {
     const ids = requests.map((request) => request.seriesId);
@@ -293,11 +206,4 @@ function qualityOf(gateway: string, history: CycleHistory, traffic: readonly For
       return [{ workloadId, signal, relativeToSeasonalNaive, coverage }];
     }),
   );
-}
-
-/** Looks up usable forecasts by workload and signal. */
-function finder(gateway: string, forecasts: readonly Forecast[]) {
-  const usable = new Map(forecasts.filter((f) => f.status !== 'refused').map((f) => [f.seriesId, f]));
-  return (workloadId: number, signal: Signal): Forecast | undefined =>
-    usable.get(seriesIdOf(gateway, workloadId, signal));
 }

@@ -36,16 +36,26 @@ export function factsOf(workloadId: number, name: string, links: readonly LinkUs
   return { workloadId, name, currentBps: current, shares };
 }
 
-/** At most so many periods: enough to follow a day, few enough to solve in well under a second. */
-const MAXIMUM_PERIODS = 12;
+/** No period is longer than such a part of the horizon: enough to follow a day, few enough to solve in well under a second. */
+const LONGEST_PARTS = 12;
+/** How much longer each period is than the one before. */
+const GROWTH = 1.25;
 
-/** Cuts a horizon into equal periods that are whole steps long. */
-export function periodsOf(startMs: number, stepMs: number, steps: number): Period[] {
-  const stepsEach = Math.max(1, Math.ceil(steps / MAXIMUM_PERIODS));
+/**
+ * Cuts a horizon into periods that are whole steps long: the first as long as capacity takes to come, the next ones
+ * growing, since what is far away is planned again before it comes.
+ *
+ * @param firstSteps steps of the first period; no more than an equal part of the horizon
+ */
+export function periodsOf(startMs: number, stepMs: number, steps: number, firstSteps = 1): Period[] {
+  const longest = Math.max(1, Math.ceil(steps / LONGEST_PARTS));
   const periods: Period[] = [];
-  for (let first = 0; first < steps; first += stepsEach) {
-    const count = Math.min(stepsEach, steps - first);
+  let length = Math.max(1, Math.min(longest, firstSteps));
+  for (let first = 0; first < steps; ) {
+    const count = Math.min(length, steps - first);
     periods.push({ startMs: startMs + first * stepMs, durationMs: count * stepMs });
+    first += count;
+    length = Math.min(longest, Math.max(length + 1, Math.round(length * GROWTH)));
   }
   return periods;
 }

@@ -5,7 +5,10 @@ import { burstState } from './month-state.js';
 import { sentThisMonthGb } from './month-usage.js';
 import { PriceRecords } from './price-records.js';
 
-export interface PricedLink {
+/** A link as a plan takes it, but for whether it can carry anything now. */
+export type PricedLink = Omit<PlanLink, 'healthy'>;
+
+export interface WayOut {
   readonly linkId: string;
   readonly network: 'private' | 'public';
   readonly wayOut: boolean;
@@ -20,35 +23,25 @@ export class LinkPrices {
   readonly #client: Client;
   readonly #gateway: string;
   readonly #book: PriceBook;
-  readonly #links: readonly PricedLink[];
+  readonly #links: readonly WayOut[];
   readonly #records: PriceRecords;
-  readonly #down: () => Promise<ReadonlySet<string>>;
 
-  /** @param down ids of the links that can carry nothing now */
-  constructor(
-    client: Client,
-    gateway: string,
-    book: PriceBook,
-    links: readonly PricedLink[],
-    down: () => Promise<ReadonlySet<string>>,
-  ) {
+  constructor(client: Client, gateway: string, book: PriceBook, links: readonly WayOut[]) {
     this.#client = client;
     this.#gateway = gateway;
     this.#book = book;
     this.#links = links.filter((link) => link.wayOut);
-    this.#down = down;
     this.#records = new PriceRecords({ client, gateway, book });
   }
 
   /** Links as priced at `nowMs`; new prices go to the store, where costs are computed from them. */
-  async planLinks(nowMs: number): Promise<PlanLink[]> {
+  async priced(nowMs: number): Promise<PricedLink[]> {
     const sent = await sentThisMonthGb(
       (sql, params) => this.#client.query(sql, { params }),
       this.#gateway,
       nowMs,
     );
-    const down = await this.#down();
-    const links: PlanLink[] = [];
+    const links: PricedLink[] = [];
     for (const link of this.#links) {
       const tariff = this.#book.tariff(link.tariff);
       links.push({
@@ -58,7 +51,6 @@ export class LinkPrices {
         usdPerGb: marginalUsdPerGb(tariff, sent.get(link.linkId) ?? 0),
         portHourUsd: tariff.portHourUsd,
         tariffId: link.tariff,
-        healthy: !down.has(link.linkId),
         ...(tariff.circuit === undefined
           ? {}
           : { circuit: await this.#circuitOf(link, tariff.circuit, nowMs) }),
@@ -74,7 +66,7 @@ export class LinkPrices {
   }
 
   /** A circuit has had its step since the first price that was written down with its present capacity. */
-  async #circuitOf(link: PricedLink, circuit: Circuit, nowMs: number): Promise<CircuitState> {
+  async #circuitOf(link: WayOut, circuit: Circuit, nowMs: number): Promise<CircuitState> {
     const [row] = await this.#client.query<{ sinceMs: number; before: number }>(
       `SELECT toFloat64(toUnixTimestamp64Milli(minIf(validFrom, validFrom > last))) AS sinceMs, countIf(validFrom <= last) AS before
        FROM (SELECT validFrom, maxIf(validFrom, capacityBps != {capacity:Float64}) OVER () AS last FROM link_prices

@@ -17,6 +17,13 @@ export interface LinkMonth {
   readonly usage: MonthUsage & { readonly samples: NonNullable<MonthUsage['samples']> };
 }
 
+/** The use of a month. */
+export interface GatewayMonth {
+  readonly links: readonly LinkMonth[];
+  /** The first record, where there is none of the day before the month; Unix time. */
+  readonly recordsFromMs?: number;
+}
+
 /** Step of the stored usage that bills are made from. */
 export const SAMPLE_MS = 300_000;
 const DAY_MS = 86_400_000;
@@ -50,6 +57,7 @@ interface SampleRow {
  * What each link carried in a month, with its five-minute samples, each month by the clock of the link's contract.
  *
  * @param text `YYYY-MM`
+ * @param nowMs a month that is running is billed until then
  * @param linksOf the links to bill, given those that have traffic
  * @throws TG_PRICING_MONTH, what the store says, and what `linksOf` throws
  */
@@ -58,7 +66,8 @@ export async function readMonthUsage(
   gateway: string,
   text: string,
   linksOf: (withTraffic: readonly string[]) => readonly BilledLink[],
-): Promise<LinkMonth[]> {
+  nowMs: number,
+): Promise<GatewayMonth> {
   // A day more at both ends: the contract's month may lie in another zone.
   const wide = billingMonth(text);
   const rows = await ask<SampleRow>(
@@ -67,25 +76,30 @@ export async function readMonthUsage(
      GROUP BY linkId, slot ORDER BY linkId, slot`,
     { gateway, from: (wide.startMs - DAY_MS) / 1000, until: (wide.endMs + DAY_MS) / 1000 },
   );
-  return linksOf([...new Set(rows.map((row) => row.linkId))]).map(({ linkId, capacityBps, tariff }) => {
-    const month = billingMonth(text, tariff.burstable?.timeZone ?? 'UTC');
-    const own = rows.filter(
-      (row) => row.linkId === linkId && row.slot * 1000 >= month.startMs && row.slot * 1000 < month.endMs,
-    );
-    const rates = (of: (row: SampleRow) => number): Float64Array =>
-      Float64Array.from(own, (row) => (of(row) * 8000) / SAMPLE_MS);
-    return {
-      tariff,
-      month,
-      usage: {
-        linkId,
-        octetsOut: own.reduce((sum, row) => sum + row.octetsOut, 0),
-        octetsIn: own.reduce((sum, row) => sum + row.octetsIn, 0),
-        samples: { outBps: rates((row) => row.octetsOut), inBps: rates((row) => row.octetsIn) },
-        ...(tariff.circuit !== undefined && Number.isFinite(capacityBps)
-          ? { circuitMbps: capacityBps / 1e6 }
-          : {}),
-      },
-    };
-  });
+  const firstMs = rows.reduce((first, row) => Math.min(first, row.slot * 1000), Number.POSITIVE_INFINITY);
+  const links = linksOf([...new Set(rows.map((row) => row.linkId))]).map(
+    ({ linkId, capacityBps, tariff }) => {
+      const month = billingMonth(text, tariff.burstable?.timeZone ?? 'UTC');
+      const own = rows.filter(
+        (row) => row.linkId === linkId && row.slot * 1000 >= month.startMs && row.slot * 1000 < month.endMs,
+      );
+      const rates = (of: (row: SampleRow) => number): Float64Array =>
+        Float64Array.from(own, (row) => (of(row) * 8000) / SAMPLE_MS);
+      return {
+        tariff,
+        month,
+        usage: {
+          linkId,
+          octetsOut: own.reduce((sum, row) => sum + row.octetsOut, 0),
+          octetsIn: own.reduce((sum, row) => sum + row.octetsIn, 0),
+          samples: { outBps: rates((row) => row.octetsOut), inBps: rates((row) => row.octetsIn) },
+          ...(tariff.circuit !== undefined && Number.isFinite(capacityBps)
+            ? { circuitMbps: capacityBps / 1e6 }
+            : {}),
+          ...(nowMs < month.endMs ? { untilMs: nowMs } : {}),
+        },
+      };
+    },
+  );
+  return { links, ...(firstMs > wide.startMs && Number.isFinite(firstMs) ? { recordsFromMs: firstMs } : {}) };
 }

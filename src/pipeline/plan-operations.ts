@@ -1,54 +1,29 @@
 import { join } from 'node:path';
 import {
   type ActuateConfig,
-  type ActuatedLink,
   type ActuationPlan,
   type Actuator,
   type ApplyReport,
   FileJournal,
   FileLease,
   type JournalEntry,
-  LinkRates,
   makeActuators,
   PlanApplier,
   type PlanPreview,
   planAt,
   policyOf,
-  SurgeWatch,
   type Verification,
 } from '../actuate/index.js';
 import type { Component } from '../base/component.js';
 import { messageOf, TidegateError } from '../base/errors.js';
-import type { Logger } from '../base/logger.js';
-import { type Observe, timed } from '../base/observe.js';
-import type { SteeringDatapath } from '../capture/steering.js';
+import { timed } from '../base/observe.js';
 import type { Plan } from '../plan/index.js';
-import type { StoreClient } from '../store/index.js';
-import { PlanGuard } from './plan-guard.js';
+import type { PlanGuard } from './plan-guard.js';
+import { guardOf, type PlanOperationsOptions, type Surge, surgeOf } from './plan-watch.js';
 import { actuationOf } from './plan-words.js';
 import { insertActuations } from './records.js';
 import { endpointOf } from './service-endpoint.js';
 import { findPlan } from './stored-plans.js';
-
-export interface PlanOperationsOptions {
-  readonly gateway: string;
-  readonly config: ActuateConfig;
-  /** Ways out that actuators may act on. */
-  readonly links: readonly ActuatedLink[];
-  /** Network namespace of the links; absent = this process's. */
-  readonly netns?: string;
-  readonly dataDirectory: string;
-  /** Asked for when it is needed: the embedded engine has no address before it started. */
-  readonly client: () => Pick<StoreClient, 'query' | 'insertRows'>;
-  /** Keys of a workload's endpoints, as the registry names them: `6/443/<address>`. */
-  readonly endpointKeysOf: (workloadId: number) => readonly string[];
-  readonly names: () => (workloadId: number) => string;
-  /** The XDP program's steering, once it runs. */
-  readonly steering?: () => SteeringDatapath | undefined;
-  readonly logger: Logger;
-  readonly observe?: Observe;
-  readonly now?: () => number;
-}
 
 /** Steps of one actuator that came to one end, since the start; a plan that fails as a whole is `plan`. */
 export interface ActuationCount {
@@ -83,7 +58,7 @@ export class PlanOperations implements Component {
   /** Absent where nothing can move. */
   readonly #guard: PlanGuard | undefined;
   /** Absent where nothing may move by itself. */
-  readonly #surge: { readonly watch: SurgeWatch; readonly rates: LinkRates } | undefined;
+  readonly #surge: Surge | undefined;
   /** The newest plan that was offered, applied or not: what was expected. */
   #expected: ActuationPlan | undefined;
   /** Journal lines that are on disk and not yet in the store; they go there together. */
@@ -122,41 +97,15 @@ export class PlanOperations implements Component {
       now: this.#now,
       logger,
     });
-    this.#guard = this.#dry ? undefined : this.#makeGuard();
-    this.#surge = this.#dry || config.mode !== 'automatic' ? undefined : this.#makeSurge();
-  }
-
-  #makeSurge(): { readonly watch: SurgeWatch; readonly rates: LinkRates } {
-    const { config, links, netns, logger } = this.#options;
-    const rates = new LinkRates(links, netns);
-    const watch = new SurgeWatch({
-      links,
-      rates: () => rates.read(),
-      plan: () => this.#expected,
-      following: () => this.#following,
-      apply: (plan) => this.#apply(plan, false),
-      maxShareMoved: config.maxShareMoved,
-      rule: { fullAt: config.surge.fullAt, consecutive: config.surge.consecutive },
-      everyMs: config.surge.every,
-      now: this.#now,
-      logger,
-    });
-    return { watch, rates };
-  }
-
-  #makeGuard(): PlanGuard {
-    const { gateway, config, links, netns, client, steering, logger } = this.#options;
-    return new PlanGuard({
-      gateway,
-      config,
-      links,
-      ...(netns === undefined ? {} : { netns }),
-      client,
-      ...(steering === undefined ? {} : { steering }),
-      applier: this.#applier,
-      rollback: (reason) => this.rollback(reason),
-      logger,
-    });
+    this.#guard = this.#dry ? undefined : guardOf(options, this.#applier, (reason) => this.rollback(reason));
+    this.#surge =
+      this.#dry || config.mode !== 'automatic'
+        ? undefined
+        : surgeOf(options, this.#now, {
+            plan: () => this.#expected,
+            following: () => this.#following,
+            apply: (plan) => this.#apply(plan, false),
+          });
   }
 
   get applier(): PlanApplier {

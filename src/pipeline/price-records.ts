@@ -53,7 +53,7 @@ export class PriceRecords {
    *
    * @param links the ways out with what they cost now
    */
-  async keep(links: readonly PlanLink[], nowMs: number): Promise<void> {
+  async keep(links: readonly Omit<PlanLink, 'healthy'>[], nowMs: number): Promise<void> {
     const { client, gateway, book } = this.#options;
     const tariffs = [...new Set(links.flatMap((link) => link.tariffId ?? []))].filter(
       (id) => !this.#tariffs.has(id),

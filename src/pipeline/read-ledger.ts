@@ -44,6 +44,7 @@ export async function readLedger(
     rows.map((row) => ({ ...row, stepStartMs: row.slot * 1000 })),
     SAMPLE_MS,
     await rentedIn(ask, range, slots, instanceOf),
+    untilMs,
   );
 }
 

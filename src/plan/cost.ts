@@ -64,8 +64,11 @@ export function scheduleCost(input: PlanInput, schedule: Schedule): ScheduleCost
     }
     const count = schedule.instances[t]!;
     usd += count * usdPerHour * hours;
-    violated ||= needs.cpu[t]! > hosts.privateCpuCores + count * hosts.instance.cpuCores + 1e-9;
-    violated ||= needs.memory[t]! > hosts.privateMemoryBytes + count * hosts.instance.memoryBytes + 1;
+    // Where the capacity rule decided, it has weighed the risk by what really happens; the sized demand is its worst case.
+    if (t > 0 || hosts.instance.ruled === undefined) {
+      violated ||= needs.cpu[t]! > hosts.privateCpuCores + count * hosts.instance.cpuCores + 1e-9;
+      violated ||= needs.memory[t]! > hosts.privateMemoryBytes + count * hosts.instance.memoryBytes + 1;
+    }
     if (violated) violationMinutes += period.durationMs / MINUTE_MS;
   }
   for (const l of links.keys()) usd += burstUsd(input, l, peak[l]!);
@@ -102,10 +105,13 @@ function hostNeeds(input: PlanInput): { readonly cpu: number[]; readonly memory:
   return { cpu, memory };
 }
 
-/** Instances that cover the needs of each period after the own hosts; who runs stays for its hold, oldest stop first. */
+/**
+ * Instances that cover the needs of each period after the own hosts; in the first one as many as the capacity rule
+ * says, where it does. Who runs stays for its hold, oldest stop first.
+ */
 export function instancesNeeded(input: PlanInput): number[] {
   const { hosts } = input;
-  const { cpuCores, memoryBytes, holdMs = 0, runningSinceMs } = hosts.instance;
+  const { cpuCores, memoryBytes, holdMs = 0, runningSinceMs, ruled } = hosts.instance;
   const needs = hostNeeds(input);
   const held = new HeldMachines(holdMs, runningSinceMs);
   return input.periods.map(({ startMs }, t) => {
@@ -114,7 +120,7 @@ export function instancesNeeded(input: PlanInput): number[] {
       Math.ceil((needs.cpu[t]! - hosts.privateCpuCores) / cpuCores - 1e-9),
       Math.ceil((needs.memory[t]! - hosts.privateMemoryBytes) / memoryBytes - 1e-9),
     );
-    return held.next(needed, startMs);
+    return held.next(t === 0 ? (ruled?.count ?? needed) : needed, startMs);
   });
 }
 

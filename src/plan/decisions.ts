@@ -44,7 +44,13 @@ export const instanceCounts = (input: PlanInput, instances: readonly number[]): 
 export function purchaseWords(input: PlanInput, instances: readonly number[]): NonNullable<Plan['purchase']> {
   const purchase = purchaseOf(input);
   const reserve = reservationWords(input.hosts, purchase, instances);
-  return { kind: purchase.kind, words: purchase.words, ...(reserve === undefined ? {} : { reserve }) };
+  const { ruled } = input.hosts.instance;
+  return {
+    kind: purchase.kind,
+    words: purchase.words,
+    ...(reserve === undefined ? {} : { reserve }),
+    ...(ruled === undefined ? {} : { rule: ruled.words }),
+  };
 }
 
 /** Circuit steps: what would go over a circuit is what goes there now, and what dearer links carry beside it. */

@@ -6,11 +6,15 @@ export {
   evenSplit,
   perfectBurstBps,
 } from './burst.js';
+export { type CapacityDecision, CapacityPolicy, firstStepFor } from './capacity/policy.js';
+export { RISK_LEVELS } from './capacity/rules.js';
+export type { CapacityTerms } from './capacity/terms.js';
 export { type CircuitDecision, type CircuitState, circuitDecision } from './circuit.js';
 export { demandClasses, MAXIMUM_CLASSES } from './classes.js';
 export { instancesNeeded, linkTotals, runningSince, type Schedule, scheduleCost } from './cost.js';
 export { diffPlans, type PlanChange, type PlanDifference } from './diff.js';
 export { planId } from './identity.js';
+export { parsePlanInput } from './input-schema.js';
 export type { LedgerInstances } from './ledger/instances.js';
 export { type LedgerDay, type LedgerLink, type LedgerUsage, ledgerOf } from './ledger/ledger.js';
 export { Planner } from './planner.js';

@@ -73,8 +73,12 @@ export interface PlanHosts {
     readonly replacementMinutes?: number;
     /** An instance that was started runs at least this long. */
     readonly holdMs?: number;
+    /** From the decision to rent one until it does its work. */
+    readonly leadMs?: number;
     /** When each of those that run now was started, Unix time. */
     readonly runningSinceMs?: readonly number[];
+    /** What the capacity rule has decided for the first period; absent = the sized demand decides there too. */
+    readonly ruled?: { readonly count: number; readonly words: string };
   };
 }
 
@@ -160,6 +164,8 @@ export interface Plan {
     readonly kind: 'on-demand' | 'spot';
     readonly words: string;
     readonly reserve?: string;
+    /** By which rule the number of the first period was found, where it was the capacity rule. */
+    readonly rule?: string;
   };
   /** What to lease where capacity comes in steps. */
   readonly circuits?: readonly CircuitDecision[];

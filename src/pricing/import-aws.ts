@@ -23,6 +23,18 @@ const offerFile = z.object({
       z.string(),
       z.record(z.string(), z.object({ priceDimensions: z.record(z.string(), dimension) })),
     ),
+    Reserved: z
+      .record(
+        z.string(),
+        z.record(
+          z.string(),
+          z.object({
+            priceDimensions: z.record(z.string(), dimension),
+            termAttributes: z.record(z.string(), z.string()).default({}),
+          }),
+        ),
+      )
+      .default({}),
   }),
 });
 
@@ -61,7 +73,8 @@ function tiersOf(dimensions: readonly Dimension[], file: string, sku: string) {
 
 /**
  * Tariffs and instances of one region out of an offer file of AWS's public price list (Price List Bulk API, JSON):
- * data transfer out to the internet, and shared-tenancy Linux instances on demand.
+ * data transfer out to the internet, and shared-tenancy Linux instances on demand and, where they are offered so,
+ * reserved for a year without upfront payment. Spot prices are not in that list.
  *
  * @param file name for error messages
  * @throws TG_PRICING_IMPORT when it is no offer file, names nothing in the region, or has gaps or foreign currencies
@@ -111,6 +124,7 @@ export function importAwsPriceList(json: unknown, region: string, file: string):
         cpuCores: Number(attributes.vcpu),
         memoryGiB: Number((attributes.memory ?? '').replace(/[^0-9.]/g, '')),
         usdPerHour: usdOf(dimensions[0]!, file, sku),
+        ...reservedOf(Object.values(terms.Reserved[sku] ?? {}), file, sku),
       });
     }
   }
@@ -121,6 +135,23 @@ export function importAwsPriceList(json: unknown, region: string, file: string):
   check(tariffs, (t) => tariffSchema.safeParse(t), file);
   check(instances, (i) => instanceSchema.safeParse(i), file);
   return { tariffs, instances };
+}
+
+/** The hourly price of a standard year without upfront payment. */
+function reservedOf(
+  terms: readonly {
+    readonly priceDimensions: Readonly<Record<string, Dimension>>;
+    readonly termAttributes: Readonly<Record<string, string>>;
+  }[],
+  file: string,
+  sku: string,
+): Pick<InstanceSettings, 'reservedUsdPerHour'> {
+  const year = terms.find(
+    ({ termAttributes: { LeaseContractLength, OfferingClass, PurchaseOption } }) =>
+      LeaseContractLength === '1yr' && OfferingClass === 'standard' && PurchaseOption === 'No Upfront',
+  );
+  const hourly = Object.values(year?.priceDimensions ?? {}).find(({ unit }) => unit === 'Hrs');
+  return hourly === undefined ? {} : { reservedUsdPerHour: usdOf(hourly, file, sku) };
 }
 
 const isPlainLinux = (attributes: Readonly<Record<string, string>>): boolean =>

@@ -104,6 +104,27 @@ describe('the API keeps what its document promises', () => {
     }
   });
 
+  test('a plan that is asked for is the one that was made, or it is said why none was', async () => {
+    const create = async () => {
+      const answer = await ask(fixture, {
+        ...{
+          method: 'POST',
+          path: '/api/plans',
+          headers: { 'content-type': 'application/json' },
+          body: '{}',
+        },
+      });
+      return { status: answer.status, body: JSON.parse(answer.text) as Record<string, unknown> };
+    };
+    expect(await create()).toMatchObject({
+      status: 409,
+      body: { code: 'TG_API_PLAN_NOT_MADE', message: expect.stringContaining('no workload has been seen') },
+    });
+    const older = fixture.plans[0]!;
+    fixture.planned = { plan: older };
+    expect(await create()).toMatchObject({ status: 200, body: { plan: { id: older.id } } });
+  });
+
   test('the flow table, the sankey and the store tell the same octets', async () => {
     const read = async <T>(path: string): Promise<T> => JSON.parse((await ask(fixture, { path })).text) as T;
     const flows = await read<{

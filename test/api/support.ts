@@ -15,6 +15,7 @@ import {
   groupByEndpoint,
   WorkloadRegistry,
 } from '../../src/fingerprint/index.js';
+import { type CycleOutcome, unplanned } from '../../src/pipeline/cycle-plan.js';
 import { PlanOperations } from '../../src/pipeline/plan-operations.js';
 import { insertPlan } from '../../src/pipeline/records.js';
 import { balanceOf, type GatewayStatus } from '../../src/pipeline/status.js';
@@ -136,6 +137,8 @@ export class ApiFixture {
   readonly registry = new WorkloadRegistry({ ...fingerprintConfig.parse({}), modelId: 'm' });
   readonly operations: PlanOperations;
   plans: Plan[] = [];
+  /** What comes of asking for a plan now. */
+  planned: CycleOutcome = unplanned('no-traffic');
   /** Octets of all flows that were stored. */
   octets = 0;
   #api: ApiServer | undefined;
@@ -194,7 +197,7 @@ export class ApiFixture {
       workloads: () => this.registry,
       reloadModel: async () => ({ id: 'm', schema: 'flow-2-port', trainedOn: 'nothing', seed: 1 }),
       plans: this.operations,
-      planNow: async () => {},
+      planNow: async () => this.planned,
       doctor: async () => [],
       sizeEdges: [64, 128],
     };

@@ -153,14 +153,13 @@ instances: []
       ...{ packetsOut: 1, packetsIn: 0, flows: 1 },
     });
     const at = (text: string): number => Date.parse(text);
-    const noneDown = async () => new Set<string>();
     // Three samples of 100 Mbit/s on the first of October, all within the month's free ones.
     await store.client.insertRows(
       'usage_5m',
       ['00:00:00', '00:05:00', '00:10:00'].map((t) => usage(`2026-10-01 ${t}`, 'by-transit', 100e6 * 37.5)),
     );
-    const before = new LinkPrices(store.client, 'priced', book, links(10e6), noneDown);
-    const [metered, transit, line] = await before.planLinks(at('2026-10-01T12:00:00Z'));
+    const before = new LinkPrices(store.client, 'priced', book, links(10e6));
+    const [metered, transit, line] = await before.priced(at('2026-10-01T12:00:00Z'));
     expect(metered?.usdPerGb).toBe(2);
     // 31 days × 288 × 5 % = 446 free samples; the day so far aims no higher than the commit of 1 Mbit/s.
     expect(transit?.burst).toEqual({
@@ -168,21 +167,16 @@ instances: []
     });
     expect(line?.circuit).toMatchObject({ currentMbps: 10 });
     expect(line?.circuit?.sinceMs).toBeUndefined();
-    await before.planLinks(at('2026-10-01T13:00:00Z'));
+    await before.priced(at('2026-10-01T13:00:00Z'));
     await store.client.insertRows('usage_1h', [usage('2026-10-01 14:00:00', 'by-metered', 3e9)]);
     // A new process, links of another capacity: what the month was is known from the store.
-    const after = new LinkPrices(store.client, 'priced', book, links(100e6), noneDown);
-    const later = await after.planLinks(at('2026-10-02T00:00:00Z'));
+    const after = new LinkPrices(store.client, 'priced', book, links(100e6));
+    const later = await after.priced(at('2026-10-02T00:00:00Z'));
     expect(later[0]?.usdPerGb).toBe(1);
     expect(later[1]?.burst?.freeSamples).toBe(443);
-    const next = await new LinkPrices(
-      store.client,
-      'priced',
-      book,
-      links(100e6),
-      async () => new Set(['by-transit']),
-    ).planLinks(at('2026-10-03T00:00:00Z'));
-    expect(next.map((link) => link.healthy)).toEqual([true, false, true]);
+    const next = await new LinkPrices(store.client, 'priced', book, links(100e6)).priced(
+      at('2026-10-03T00:00:00Z'),
+    );
     expect(next[2]?.circuit).toMatchObject({ currentMbps: 100, sinceMs: at('2026-10-02T00:00:00Z') });
     const rows = await store.client.query<{ usdPerGb: number; validFrom: string }>(
       `SELECT usdPerGb, toString(validFrom) AS validFrom FROM link_prices FINAL WHERE gateway = 'priced' AND linkId = 'by-metered' ORDER BY link_prices.validFrom`,
@@ -249,8 +243,84 @@ instances: []
     writeFileSync(file, JSON.stringify(benchInput(3, 2)));
     const plan = JSON.parse(await run('plan', 'create', '--input', file, '-o', 'json')) as Plan;
     expect(plan.solver.status).toBe('Optimal');
-    writeFileSync(file, '{"periods": []}');
-    await expect(run('plan', 'create', '--input', file)).rejects.toMatchObject({ code: 'TG_CLI_PLAN_INPUT' });
+  });
+
+  const link = (change: object) => {
+    const input = benchInput(3, 2);
+    return { ...input, links: input.links.map((l, i) => (i === 0 ? { ...l, ...change } : l)) };
+  };
+  const goals = (change: object) => ({
+    ...benchInput(3, 2),
+    goals: { ...benchInput(3, 2).goals, ...change },
+  });
+  const firstWorkload = (change: object) => {
+    const input = benchInput(3, 2);
+    return { ...input, workloads: input.workloads.map((w, i) => (i === 0 ? { ...w, ...change } : w)) };
+  };
+  test.each([
+    ['nothing', {}, 'TG_CLI_PLAN_INPUT', /nowMs/],
+    ['no links', { ...benchInput(3, 2), links: 'none' }, 'TG_CLI_PLAN_INPUT', /links/],
+    [
+      'a negative price',
+      link({ usdPerGb: -1 }),
+      'TG_CLI_PLAN_INPUT',
+      /links\.0\.usdPerGb: the price of a gigabyte is negative/,
+    ],
+    ['a missing price', link({ portHourUsd: undefined }), 'TG_CLI_PLAN_INPUT', /port-hour is missing/],
+    ['a link over-used', goals({ maximumUtilisation: 1.5 }), 'TG_CLI_PLAN_INPUT', /at most 1/],
+    ['a demand without its peak', firstWorkload({ peakBps: undefined }), 'TG_CLI_PLAN_INPUT', /peakBps/],
+    ['a demand of another length', firstWorkload({ peakBps: [1] }), 'TG_PLAN_INPUT', /2 finite values/],
+    ['a pin to nowhere', firstWorkload({ pinnedTo: 'moon' }), 'TG_PLAN_INPUT', /unknown link moon/],
+    [
+      'a stale forecast',
+      { ...benchInput(3, 2), forecastMs: benchInput(3, 2).nowMs - 1e10 },
+      'TG_PLAN_STALE',
+      /older than their horizon/,
+    ],
+    [
+      'goals that no link keeps',
+      {
+        ...firstWorkload({ latencyBoundMs: 1 }),
+        links: benchInput(3, 2).links.map((l, i) => ({ ...l, latencyMs: 5 + i })),
+      },
+      'TG_PLAN_GOALS',
+      /conflict/,
+    ],
+  ])('a plan of %s is refused with the reason', async (_, input, code, words) => {
+    const file = join(directory, 'wrong.json');
+    writeFileSync(file, JSON.stringify(input));
+    const made = run('plan', 'create', '--input', file);
+    await expect(made).rejects.toMatchObject({ code });
+    await expect(made).rejects.toThrow(words);
+  });
+
+  const bookOf = (tariff: string) =>
+    `version: 1\ntariffs: [{ tariffId: t, description: d, source: s, date: 2026-01-01, ${tariff} }]\ninstances: []\n`;
+  test.each([
+    ['a negative price', bookOf('egress: [{ usdPerGb: -1 }]'), /cannot be negative/],
+    ['no price', bookOf('egress: [{ upToGb: 5 }]'), /usdPerGb/],
+    ['a gap between tiers', bookOf('egress: [{ usdPerGb: 1 }, { usdPerGb: 2 }]'), /gap/],
+    ['another currency', bookOf('currency: EUR, egress: [{ usdPerGb: 1 }]'), /only USD/],
+  ])('a price book with %s is refused with the line', async (_, text, words) => {
+    const file = join(directory, 'book.yaml');
+    writeFileSync(file, text);
+    const shown = run('cost', 'prices', '--price-book', file);
+    await expect(shown).rejects.toMatchObject({ code: 'TG_PRICING_INVALID' });
+    await expect(shown).rejects.toThrow(words);
+    await expect(shown).rejects.toThrow('book.yaml:2');
+  });
+
+  test('the month that is running is billed until now, and says so', async () => {
+    const month = new Date().toISOString().slice(0, 7);
+    const port = ['--tariff', 'public-a=aws-direct-connect-us', ...tariffs.slice(2)];
+    expect(await run('cost', 'invoice', '--month', month, ...port)).toContain(
+      'note: the month is not over: this is the bill until',
+    );
+    const { lines } = JSON.parse(await run('cost', 'invoice', '--month', month, ...port, '-o', 'json')) as {
+      lines: { item: string; quantity: number }[];
+    };
+    const elapsedHours = (Date.now() - Date.parse(`${month}-01T00:00:00Z`)) / 3_600_000;
+    expect(lines.find(({ item }) => item === 'port')?.quantity).toBeCloseTo(elapsedHours, 1);
   });
 
   test('several files are replayed to one line each', async () => {

@@ -87,6 +87,33 @@ describe('the ledger', () => {
     }
   });
 
+  test.each(Object.entries(kinds))('sums up to the invoice of a month that is running: %s', (_, settings) => {
+    const hours = 300;
+    const own = link('out', settings);
+    const rows = usage(
+      Array.from({ length: hours }, (_hour, t) => 1 + Math.sin(t / 5) + (t % 97 === 0 ? 20 : 0)),
+      'out',
+    );
+    const rate = (of: (u: LedgerUsage) => number) => Float64Array.from(rows, (u) => (of(u) * 8000) / STEP_MS);
+    const lines = invoiceLines(
+      own.tariff,
+      {
+        linkId: 'out',
+        octetsOut: sum(rows, (u) => u.octetsOut),
+        octetsIn: sum(rows, (u) => u.octetsIn),
+        samples: { outBps: rate((u) => u.octetsOut), inBps: rate((u) => u.octetsIn) },
+        circuitMbps: own.capacityBps / 1e6,
+        untilMs: october.startMs + hours * STEP_MS,
+      },
+      october,
+    );
+    const untilMs = october.startMs + hours * STEP_MS;
+    expect(sum(ledgerOf([own], rows, STEP_MS, [], untilMs), (day) => day.actualUsd)).toBeCloseTo(
+      sum(lines, (line) => line.amountUsd),
+      1,
+    );
+  });
+
   test('perfect foresight keeps bursts in the samples that are free', () => {
     const transit = link('transit', {
       burstable: { usdPerMbpsMonth: 10, sampleMinutes: 60, roundUpMbps: 0 },

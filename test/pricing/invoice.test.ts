@@ -6,6 +6,7 @@ import {
   freeSamples,
   invoiceOf,
   PriceBook,
+  tariffOf,
   toCent,
 } from '../../src/pricing/index.js';
 
@@ -47,6 +48,63 @@ describe('published examples', () => {
     };
     expect(bill(400)).toBe(10e6);
     expect(bill(401)).toBe(900e6);
+  });
+});
+
+describe('a month that is running', () => {
+  const line = tariffOf({
+    ...{ tariffId: 'line', description: 'd', source: 's', date: '2026-01-01', egress: [{ usdPerGb: 0.1 }] },
+    ...{ portHourUsd: 0.3, monthUsd: 31, commitUsdPerMonth: 620 },
+    circuit: { steps: [{ mbps: 100, usdPerMonth: 310 }] },
+  });
+  const day10 = october.startMs + 10 * 86_400_000;
+  const bill = (untilMs?: number) =>
+    invoiceOf(
+      october,
+      [
+        {
+          tariff: line,
+          usage: { ...usage(100 * GB), circuitMbps: 100, ...(untilMs === undefined ? {} : { untilMs }) },
+        },
+      ],
+      october.startMs + 86_400_000,
+    );
+  const amounts = (untilMs?: number) =>
+    Object.fromEntries(bill(untilMs).lines.map(({ item, amountUsd }) => [item, amountUsd]));
+
+  it('owes monthly prices in proportion to the days so far, volume in full, and says what will be owed', () => {
+    // Ten of 31 days: 240 h × $0.30, 10 of $31, 100 of $310, 200 of $620 less the $192 that were used.
+    expect(amounts(day10)).toEqual({ port: 72, fee: 10, egress: 10, circuit: 100, commit: 8 });
+    expect(bill(day10).lines.find(({ item }) => item === 'circuit')?.words).toContain(
+      '10.0 of 31 days so far, $310.00 at the end of the month',
+    );
+    expect(bill(day10).notes).toEqual([
+      expect.stringMatching(/not over: this is the bill until 2026-10-11T00:00 UTC/),
+      expect.stringMatching(/records begin at 2026-10-02T00:00 UTC.*ledger/),
+    ]);
+  });
+
+  it('owes all of them when it is over, and says nothing of it', () => {
+    expect(amounts()).toEqual({ port: 223.2, fee: 31, egress: 10, circuit: 310, commit: 45.8 });
+    expect(amounts(october.endMs)).toEqual(amounts());
+    expect(bill(october.endMs).notes).toHaveLength(1);
+  });
+
+  it('never owes less as time goes by', () => {
+    fc.assert(
+      fc.property(
+        fc.double({ min: -1, max: 2, noNaN: true }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (at, more) => {
+          const length = october.endMs - october.startMs;
+          const [early, late] = [at, at + more].map(
+            (part) => bill(october.startMs + Math.round(part * length)).totalUsd,
+          );
+          // Each of five lines is rounded by itself.
+          expect(late).toBeGreaterThanOrEqual(early! - 0.05);
+        },
+      ),
+    );
   });
 });
 

@@ -200,6 +200,25 @@ describe('imports', () => {
     expect(run).toThrowError(words);
   });
 
+  it('reads what a standard year without upfront payment costs, and no other reservation', () => {
+    const term = (attributes: Record<string, string>, unit: string, usd: string) => ({
+      priceDimensions: { a: { unit, pricePerUnit: { USD: usd } } },
+      termAttributes: { LeaseContractLength: '1yr', OfferingClass: 'standard', ...attributes },
+    });
+    const reserved = (terms: Record<string, ReturnType<typeof term>>) => {
+      const file = offer();
+      const json = { ...file, terms: { ...file.terms, Reserved: { VM: terms } } };
+      return importAwsPriceList(json, 'us-east-1', 'offer.json').instances[0]?.reservedUsdPerHour;
+    };
+    const others = {
+      'VM.A': term({ PurchaseOption: 'All Upfront' }, 'Quantity', '494'),
+      'VM.C': term({ PurchaseOption: 'No Upfront', OfferingClass: 'convertible' }, 'Hrs', '0.07'),
+      'VM.3': term({ PurchaseOption: 'No Upfront', LeaseContractLength: '3yr' }, 'Hrs', '0.04'),
+    };
+    expect(reserved(others)).toBeUndefined();
+    expect(reserved({ ...others, 'VM.1': term({ PurchaseOption: 'No Upfront' }, 'Hrs', '0.06') })).toBe(0.06);
+  });
+
   it('reads tiers from CSV in any order', () => {
     const [tariff] = importCsv(
       'tariffId,description,source,date,fromGb,usdPerGb\nt,d,s,2026-01-01,100,0.05\nt,d,s,2026-01-01,0,0.1\n',

@@ -31,9 +31,13 @@ export function registerPlanActions(app: ApiApp, dependencies: ApiDependencies, 
       },
     },
     async (request) => {
-      await audited(request.caller, 'create', 'now', () => dependencies.planNow());
+      const made = await audited(request.caller, 'create', 'now', async () => {
+        const outcome = await dependencies.planNow();
+        if (outcome.plan === undefined) throw apiError('TG_API_PLAN_NOT_MADE', { why: outcome.words });
+        return outcome.plan;
+      });
       const evidence = new Evidence(dependencies.reader());
-      return all.answer(await all.newest(evidence, ''), evidence);
+      return all.answer(await all.newest(evidence, made.id), evidence);
     },
   );
 

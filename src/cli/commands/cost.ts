@@ -119,14 +119,23 @@ async function invoice(context: CliContext, options: CostOptions & { month: stri
   const month = billingMonth(options.month);
   const result = await withStore(options, async (client, gateway) => {
     const linksOf = await billedLinks(client, gateway, options);
-    return invoiceOf(month, await readMonthUsage(asking(client), gateway, options.month, linksOf));
+    const { links, recordsFromMs } = await readMonthUsage(
+      asking(client),
+      gateway,
+      options.month,
+      linksOf,
+      Date.now(),
+    );
+    return invoiceOf(month, links, recordsFromMs);
   });
   if (options.output === 'json') {
     context.stdout.write(`${toJson(result)}\n`);
     return;
   }
   printRows(context, options.output, result.lines, LINE_COLUMNS);
-  if (options.output === 'table') context.stdout.write(`total of ${result.month}: ${usd(result.totalUsd)}\n`);
+  if (options.output !== 'table') return;
+  context.stdout.write(`total of ${result.month}: ${usd(result.totalUsd)}\n`);
+  for (const note of result.notes) context.stdout.write(`note: ${note}\n`);
 }
 
 async function ledger(context: CliContext, options: CostOptions & { since: string }): Promise<void> {

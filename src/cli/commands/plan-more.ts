@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { pino } from 'pino';
 import { defineErrors, messageOf } from '../../base/errors.js';
 import { formatRate } from '../../base/units.js';
-import { diffPlans, type Plan, type PlanInput, Planner } from '../../plan/index.js';
+import { diffPlans, type Plan, Planner, parsePlanInput } from '../../plan/index.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { askDaemon, requireDaemon } from '../daemon.js';
 import { outputOption } from '../options.js';
@@ -16,10 +16,6 @@ const fail = defineErrors({
     hint: 'see docs/planning.md',
     exitCode: 2,
   },
-  TG_CLI_PLAN_NOT_MADE: {
-    message: 'the gateway made no plan now; its newest is of {created}',
-    hint: 'it may have seen no traffic yet, else its log says why: see `tidegate plan show`',
-  },
   TG_CLI_PLAN_PAIR: {
     message: 'there are no two plans to compare{which}',
     hint: 'see `tidegate plan history`',
@@ -29,35 +25,26 @@ const fail = defineErrors({
 const signed = (value: number, digits: number, before = ''): string =>
   `${value < 0 ? '-' : '+'}${before}${Math.abs(value).toFixed(digits)}`;
 
-/** A plan of the running gateway, made now, whatever the clock says. @throws TG_CLI_PLAN_NOT_MADE */
+/** A plan of the running gateway, made now, whatever the clock says. @throws TG_API_PLAN_NOT_MADE with why */
 async function createNow(options: { gateway?: string }): Promise<Plan> {
   const daemon = await requireDaemon(options);
-  const askedMs = Date.now();
-  const { plan } = await askDaemon<{ plan: Plan }>(daemon, '/api/plans', {});
-  if (plan.createdMs < askedMs) {
-    throw fail('TG_CLI_PLAN_NOT_MADE', { created: new Date(plan.createdMs).toISOString() });
-  }
-  return plan;
+  return (await askDaemon<{ plan: Plan }>(daemon, '/api/plans', {})).plan;
 }
 
 /** A plan from inputs in a file; no gateway is needed. @throws TG_CLI_PLAN_INPUT, and what the planner says */
 async function createFrom(file: string): Promise<Plan> {
-  let input: PlanInput;
+  let json: unknown;
   try {
-    input = JSON.parse(readFileSync(file, 'utf8')) as PlanInput;
+    json = JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
     throw fail('TG_CLI_PLAN_INPUT', { file, reason: messageOf(error) }, error);
   }
-  const missing = (['periods', 'workloads', 'links', 'hosts', 'goals'] as const).filter(
-    (key) => typeof input[key] !== 'object',
-  );
-  if (missing.length > 0) {
-    throw fail('TG_CLI_PLAN_INPUT', { file, reason: `it has no ${missing.join(', ')}` });
-  }
+  const parsed = parsePlanInput(json);
+  if ('problem' in parsed) throw fail('TG_CLI_PLAN_INPUT', { file, reason: parsed.problem });
   const planner = new Planner({ logger: pino({ level: 'silent' }) });
   await planner.start();
   try {
-    return await planner.plan(input);
+    return await planner.plan(parsed.input);
   } finally {
     await planner.stop();
   }

@@ -133,7 +133,7 @@ const POLICY_COLUMNS: readonly TableColumn<PolicyResult>[] = [
 function renderSimulation(simulation: Simulation): string {
   const table = renderTable(simulation.policies, POLICY_COLUMNS);
   const alternatives = simulation.alternatives.map((a) =>
-    `${a.name}: ${usd(a.totalCostUsd)} at ${a.violationPercent.toFixed(3)} % violations, ${
+    `${a.name}: ${usd(a.totalCostUsd)}, compute ${a.computeRatioToOracle.toFixed(3)} of the oracle, at ${a.violationPercent.toFixed(3)} % violations, ${
       a.savingUsd >= 0 ? 'saves' : 'costs'
     } ${usd(Math.abs(a.savingUsd))} ${a.savingUsd >= 0 ? '' : 'more'}`.trimEnd(),
   );
@@ -158,6 +158,8 @@ const isCheaper = (row: TraceResult): boolean =>
   policyOf(row, 'tidegate').totalCostUsd < policyOf(row, 'reactive-50/35').totalCostUsd;
 const isSafer = (row: TraceResult): boolean =>
   policyOf(row, 'tidegate').violationMinutes < policyOf(row, 'reactive-50/35').violationMinutes;
+const isUnviolated = (row: TraceResult): boolean =>
+  policyOf(row, 'tidegate').violationMinutes === 0 && policyOf(row, 'reactive-50/35').violationMinutes === 0;
 
 const traceColumn = (
   title: string,
@@ -193,10 +195,11 @@ const TRACE_COLUMNS: readonly TableColumn<TraceResult>[] = [
 /** What all traces together say. */
 function summaryOf(rows: readonly TraceResult[]): string {
   const both = rows.filter((row) => isCheaper(row) && isSafer(row)).length;
+  const unviolated = rows.filter((row) => isCheaper(row) && isUnviolated(row)).length;
   const bills = rows.flatMap((row) => row.simulation.burstable?.ratioToOracle ?? []);
   const mean = bills.reduce((sum, ratio) => sum + ratio, 0) / Math.max(1, bills.length);
   return [
-    `cheaper than reactive-50/35 with fewer violation minutes: ${both} of ${rows.length} traces\n`,
+    `cheaper than reactive-50/35 with fewer violation minutes: ${both} of ${rows.length} traces; cheaper where neither has any: ${unviolated}\n`,
     bills.length === 0
       ? ''
       : `p95 bill of two burstable links, mean of ${bills.length}: ${mean.toFixed(3)} of the oracle\n`,

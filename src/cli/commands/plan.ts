@@ -65,6 +65,7 @@ export function renderPlan(plan: Plan): string {
     ]),
     ...plan.binding.map((constraint) => `binds: ${constraint.words}`),
     ...(plan.purchase === undefined ? [] : [`instances: ${plan.purchase.words}`]),
+    ...(plan.purchase?.rule === undefined ? [] : [`instances: ${plan.purchase.rule}`]),
     ...(plan.purchase?.reserve === undefined ? [] : [`instances: ${plan.purchase.reserve}`]),
     ...(plan.circuits ?? []).map((circuit) => `circuit ${circuit.linkId}: ${circuit.words}`),
     ...(plan.conflicts ?? []).map((conflict) => `goals conflict: ${conflict}`),

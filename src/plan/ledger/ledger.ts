@@ -96,18 +96,20 @@ function stepsOf(
  *
  * @param usage in ascending order of time; links that are not in `links` are ignored
  * @param rented instances by step; absent = none are known of
+ * @param untilMs the present, Unix time: the day that is running owes its fees until then; absent = all days are over
  */
 export function ledgerOf(
   links: readonly LedgerLink[],
   usage: readonly LedgerUsage[],
   stepMs: number,
   rented: readonly LedgerInstances[] = [],
+  untilMs?: number,
 ): LedgerDay[] {
   const { actual, nothing } = stepsOf(links, usage);
   const run = (steps: readonly LedgerStep[]): ScheduleDays =>
-    runDays(links, steps, stepMs, (step) => steps[step]!.volumes);
+    runDays(links, steps, stepMs, (step) => steps[step]!.volumes, untilMs === undefined ? {} : { untilMs });
   const [real, still] = [run(actual), run(nothing)];
-  const perfect = [real, perfectDays(links, actual, stepMs)].reduce((a, b) =>
+  const perfect = [real, perfectDays(links, actual, stepMs, untilMs)].reduce((a, b) =>
     b.totalUsd < a.totalUsd ? b : a,
   );
   const instances = new Map<number, { actual: number; nothing: number; perfect: number }>();

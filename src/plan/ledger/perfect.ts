@@ -1,7 +1,13 @@
 import { freeSamples } from '../../pricing/index.js';
 import type { LinkAccount, StepVolume } from './account.js';
 import type { LedgerLink } from './ledger.js';
-import { type CircuitSteps, type LedgerStep, runDays, type ScheduleDays } from './schedule.js';
+import {
+  type CircuitSteps,
+  type LedgerStep,
+  type RunOptions,
+  runDays,
+  type ScheduleDays,
+} from './schedule.js';
 
 /** Levels of a percentile-billed link that are tried, as quantiles of all the demand. */
 const LEVELS = [0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1] as const;
@@ -22,13 +28,14 @@ export function perfectDays(
   links: readonly LedgerLink[],
   steps: readonly LedgerStep[],
   stepMs: number,
+  untilMs?: number,
 ): ScheduleDays {
   const demands = Float64Array.from(steps, ({ volumes }) => volumes.reduce((sum, v) => sum + v.out, 0));
   const sorted = Float64Array.from(demands).sort();
   const bpsOf = (octets: number): number => (octets * 8000) / stepMs;
   const ranks = ranksOf(demands);
   const run = (foresight: Foresight, byDay = false): ScheduleDays =>
-    split(links, steps, stepMs, foresight, ranks, byDay);
+    split(links, steps, stepMs, foresight, ranks, { byDay, ...(untilMs === undefined ? {} : { untilMs }) });
   let best: Foresight = {
     roomBps: links.map((link) => link.capacityBps),
     circuits: links.map(() => undefined),
@@ -77,7 +84,7 @@ function split(
   stepMs: number,
   { roomBps, circuits }: Foresight,
   ranks: Int32Array,
-  byDay: boolean,
+  options: Pick<RunOptions, 'byDay' | 'untilMs'>,
 ): ScheduleDays {
   const octetsOf = (bps: number): number => (bps * stepMs) / 8000;
   const free = links.map(({ tariff }) =>
@@ -106,5 +113,5 @@ function split(
       in: out > 0 ? (inbound * octets) / out : inbound / links.length,
     }));
   };
-  return runDays(links, steps, stepMs, volumesOf, { circuits, byDay });
+  return runDays(links, steps, stepMs, volumesOf, { ...options, circuits });
 }

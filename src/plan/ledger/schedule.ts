@@ -23,6 +23,8 @@ export interface RunOptions {
   readonly circuits?: CircuitSteps;
   /** `false`: all in one sum, many times faster where links are billed by a percentile. */
   readonly byDay?: boolean;
+  /** The present: of the day that it lies in, fixed fees are owed until then. */
+  readonly untilMs?: number;
 }
 
 export const dayOf = (ms: number): number => Math.floor(ms / DAY_MS);
@@ -45,7 +47,7 @@ const accountsOf = (
   );
 
 /**
- * Runs a schedule up, day by day: only days with traffic count, a day's fixed fees are owed whole.
+ * Runs a schedule up, day by day: only days with traffic count, a day's fixed fees are owed whole once it is over.
  *
  * @param next volumes of a step by link, asked for in ascending order of time, accounts as they stand
  */
@@ -54,7 +56,7 @@ export function runDays(
   steps: readonly { readonly startMs: number }[],
   stepMs: number,
   next: (step: number, accounts: readonly LinkAccount[]) => readonly StepVolume[],
-  { circuits = [], byDay = true }: RunOptions = {},
+  { circuits = [], byDay = true, untilMs = Number.POSITIVE_INFINITY }: RunOptions = {},
 ): ScheduleDays {
   if (steps.length === 0) return { usd: [], violatedSteps: [], totalUsd: 0 };
   const accounts = accountsOf(links, dayOf(steps[0]!.startMs) * DAY_MS, stepMs, circuits);
@@ -66,7 +68,7 @@ export function runDays(
   let day = Number.NaN;
   let violated = 0;
   const close = (): void => {
-    usd.push(accounts.reduce((sum, account) => sum + account.take((day + 1) * DAY_MS), 0));
+    usd.push(accounts.reduce((sum, account) => sum + account.take(Math.min((day + 1) * DAY_MS, untilMs)), 0));
     violatedSteps.push(violated);
     violated = 0;
   };

@@ -1,8 +1,9 @@
 import { type BurstMonth, burstSplit, evenSplit, perfectBurstBps } from '../burst.js';
+import { RISK_LEVELS } from '../capacity/rules.js';
 import type { Assumptions } from './assumptions.js';
 import { reactivePolicy, staticPolicy } from './baselines.js';
 import { oracleMachines } from './oracle.js';
-import { predictivePolicy, RISK_LEVELS } from './predictive.js';
+import { predictivePolicy } from './predictive.js';
 import type { Series } from './series.js';
 import { machinesNeeded, type Outcome, outcomeOf, type World, worldOf } from './world.js';
 
@@ -25,6 +26,9 @@ export interface Alternative {
   readonly totalCostUsd: number;
   readonly computeCostUsd: number;
   readonly violationPercent: number;
+  /** Beside the oracle of the simulation itself, whose machines need no lead. */
+  readonly ratioToOracle: number;
+  readonly computeRatioToOracle: number;
   readonly savingUsd: number;
 }
 
@@ -111,9 +115,9 @@ export async function simulate(
       `in ${((100 * predictive.goalGivenUpSteps) / testSteps).toFixed(0)} % of the steps, at most ${world.maximumViolationPercent} % violations and costing less than the reactive rule were in conflict: the aim was to be cheaper than it with fewer violations`,
     );
   }
-  if (predictive.lookBackSteps > 0) {
+  if (predictive.boundedSteps > 0) {
     notes.push(
-      `${predictive.lookBackSteps} steps followed a rule that only looks back: it did better in the past than a forecast`,
+      `${predictive.boundedSteps} steps followed the reactive rule within bounds: it did better in the past than a forecast`,
     );
   }
   if (world.testStart < 29 * world.stepsPerDay) {
@@ -123,7 +127,7 @@ export async function simulate(
   }
   return {
     policies,
-    alternatives: alternativesOf(series, assumptions, tidegate, onProgress),
+    alternatives: alternativesOf(series, assumptions, { tidegate, oracle }, onProgress),
     burstable: burstOf(world),
     assumptions: {
       ...described(assumptions, world),
@@ -152,7 +156,7 @@ function burstOf({ demandBps, stepsPerDay }: World): BurstResult | null {
 function alternativesOf(
   series: Series,
   assumptions: Assumptions,
-  base: Outcome,
+  { tidegate, oracle }: { readonly tidegate: Outcome; readonly oracle: Outcome },
   onProgress: (stage: string, done: number, of: number) => void,
 ): Alternative[] {
   const { machine, leadMs } = assumptions;
@@ -175,12 +179,20 @@ function alternativesOf(
   return variants.map(([name, changed]) => {
     const world = worldOf(series, changed);
     const outcome = scored(world, predictivePolicy(world, (done, of) => onProgress(name, done, of)).machines);
+    const { totalCostUsd, computeCostUsd, violationPercent, ratioToOracle, computeRatioToOracle } = resultOf(
+      name,
+      outcome,
+      oracle,
+    );
+    const savingUsd = tidegate.totalCostUsd - totalCostUsd;
     return {
       name,
-      totalCostUsd: outcome.totalCostUsd,
-      computeCostUsd: outcome.computeCostUsd,
-      violationPercent: outcome.violationPercent,
-      savingUsd: base.totalCostUsd - outcome.totalCostUsd,
+      totalCostUsd,
+      computeCostUsd,
+      violationPercent,
+      ratioToOracle,
+      computeRatioToOracle,
+      savingUsd,
     };
   });
 }

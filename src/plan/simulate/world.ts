@@ -1,4 +1,5 @@
 import { defineErrors } from '../../base/errors.js';
+import { type CapacityTerms, isShort, machinesFor } from '../capacity/terms.js';
 import type { Assumptions } from './assumptions.js';
 
 const fail = defineErrors({
@@ -84,9 +85,19 @@ export function worldOf(
   };
 }
 
-/** Whole machines of `machineBps` for an overflow; a hair above a whole number is rounding. */
-export const machinesFor = (overBps: number, machineBps: number): number =>
-  Math.max(0, Math.ceil(overBps / machineBps - 1e-9));
+/** The world as the capacity rule sees it. */
+export const termsOf = (world: World): CapacityTerms => ({
+  stepsPerDay: world.stepsPerDay,
+  ownCapacity: world.privateCapacityBps,
+  machineCapacity: world.machineBps,
+  usdPerMachineStep: world.usdPerMachineStep,
+  startUsd: world.startUsd,
+  usdPerCarriedStep: ((world.stepMs / 1000) * world.egressUsdPerGb) / BITS_PER_GB,
+  leadSteps: world.leadSteps,
+  holdSteps: world.holdSteps,
+  maximumViolationPercent: world.maximumViolationPercent,
+  violationUsdPerStep: world.violationUsdPerStep,
+});
 
 /** Machines that step t needs: the demand over the private capacity, in whole machines. */
 export const machinesNeeded = (world: World, t: number): number =>
@@ -122,7 +133,7 @@ export function outcomeOf(world: World, machines: Int32Array, from: number, unti
     const over = Math.max(0, world.demandBps[t]! - world.privateCapacityBps);
     const room = n * world.machineBps;
     publicBits += Math.min(over, room) * seconds;
-    if (over > room * (1 + 1e-9) + 1e-6) violationSteps += 1;
+    if (isShort(over, room)) violationSteps += 1;
   }
   const computeCostUsd = machineSteps * world.usdPerMachineStep + starts * world.startUsd;
   const egressCostUsd = (publicBits / BITS_PER_GB) * world.egressUsdPerGb;
