@@ -1,5 +1,6 @@
 // Turns reports of `tidegate fingerprint evaluate --output json` into the tables of docs/fingerprints.md.
 // usage: node bench/fingerprint/markdown-table.mjs REPORT.json…
+//        node bench/fingerprint/markdown-table.mjs --seeds REPORT.json…   the same task with several seeds, in one table
 import { readFileSync } from 'node:fs';
 
 const METHODS = [
@@ -13,7 +14,34 @@ const METHODS = [
 const score = ({ accuracy, macroF1 }) => `${accuracy.toFixed(3)} / ${macroF1.toFixed(3)}`;
 const clusters = ({ nmi, purity }) => `${nmi.toFixed(3)} / ${purity.toFixed(3)}`;
 
-for (const path of process.argv.slice(2)) {
+/** Encoder against raw features over the seeds of one task, macro-F1. */
+function overSeeds(paths) {
+  const reports = paths.map((path) => JSON.parse(readFileSync(path, 'utf8')).tasks);
+  const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
+  const spread = (values) =>
+    Math.sqrt(
+      mean(values.map((value) => (value - mean(values)) ** 2)) * (values.length / (values.length - 1)),
+    );
+  const cell = (values) => `${mean(values).toFixed(3)} ± ${spread(values).toFixed(3)}`;
+  console.log('| features | seeds | encoder, 32-d | raw features | PCA-32 | port + protocol | above raw |');
+  console.log('|---|---|---|---|---|---|---|');
+  for (const features of new Set(reports.flat().map((task) => task.features))) {
+    const tasks = reports.flat().filter((task) => task.features === features);
+    const f1 = (of) => tasks.map((task) => of(task).macroF1);
+    const [encoder, raw, pca, port] = [
+      f1((task) => task.knn1),
+      ...['rawKnn', 'pca32', 'portProtocol'].map((name) => f1((task) => task.baselines[name])),
+    ];
+    const above = encoder.filter((value, i) => value >= raw[i]).length;
+    console.log(
+      `| ${features} | ${tasks.length} | ${cell(encoder)} | ${cell(raw)} | ${cell(pca)} | ${cell(port)} | ${above} of ${tasks.length} |`,
+    );
+  }
+}
+
+const given = process.argv.slice(2);
+if (given[0] === '--seeds') overSeeds(given.slice(1));
+for (const path of given[0] === '--seeds' ? [] : given) {
   const { tasks } = JSON.parse(readFileSync(path, 'utf8'));
   const [{ unit, classes, captures, items, split, supervision }] = tasks;
   console.log(
