@@ -86,40 +86,6 @@ const TABLES = {
         number(r.coldSeconds, 3),
       ]),
     ),
-  store(result) {
-    const { insert, queries, nearest, outage } = result;
-    return [
-      `Of the embedded engine, on ${on(result)}`,
-      table(
-        ['figure', 'value'],
-        [
-          ['full flow records stored a second, from column batch to answer', number(insert.rowsPerSecond)],
-          ['longest pause of the event loop meanwhile', `${number(insert.loopMaxMs, 1)} ms`],
-          [
-            `top talkers of the last hour, of ${number(result.rows)} records in a day`,
-            `${number(queries.topTalkers1hMs, 1)} ms`,
-          ],
-          ['rates by minute over that day, from rollups', `${number(queries.perMinuteDayMs, 1)} ms`],
-          [
-            `nearest 10 of ${number(result.vectors)} fingerprints, warm`,
-            `${number(queries.nearest1MMs, 1)} ms`,
-          ],
-          ['of those nearest, found by the index', `${number(nearest.recallAt10 * 100, 1)} %`],
-          ['the same by comparing with every one', `${number(nearest.exactMs, 1)} ms`],
-          ['making the index of all of them', `${number(nearest.indexSeconds)} s`],
-          [
-            `a backlog of ${number(outage.outageSeconds)} s sent beside ${number(outage.liveRowsPerSecond)} new records a second, by their rate`,
-            `${number(outage.catchUpByLiveRate, 1)} ×`,
-          ],
-          ['oldest that the newest stored record was meanwhile', `${number(outage.newestAgeMaxSeconds)} s`],
-          [
-            'records missing after it, in `flows` and `usage_1h`',
-            `${outage.missing.flows} and ${outage.missing.usage1h}`,
-          ],
-        ],
-      ),
-    ].join('\n\n');
-  },
   scale: (result) => scaleTables(result, resultOf('ring')),
   simulate(traces) {
     const of = (trace, policy) => trace.policies.find((p) => p.policy === policy);

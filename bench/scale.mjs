@@ -5,6 +5,7 @@ const OCTETS_A_RECORD = 60_000;
 /** A short flow stays in the table for so long after its last packet (`capture.idleTimeout`). */
 const IDLE_SECONDS = 15;
 const SERVER_CORES = 8;
+const SERVER_TB = 40;
 const REPLICAS = 2;
 const RETENTION_DAYS = 15;
 
@@ -53,13 +54,15 @@ export function scaleTables(store, ring) {
       ],
     ],
   );
+  const flowTable = (rate) => rate * IDLE_SECONDS * ring.bytesPerFlow.process;
   const gateway = (gbps) => {
     const rate = rateOf(gbps);
     return [
       `${gbps} Gbit/s`,
       number(rate),
       number((rate * insert.writerCpuMicrosPerRow) / 1e6, 2),
-      number((rate * IDLE_SECONDS * ring.bytesPerFlow.process) / 2 ** 30, 2),
+      number(flowTable(rate) / 2 ** 30, 2),
+      number((flowTable(rate) + store.engineMemoryBytes) / 2 ** 30, 2),
       number((rate * 3600 * store.outage.backlogBytesPerRow) / 1e9),
       number((rate * insert.engineCpuMicrosPerRow) / 1e6, 2),
       number((rate * 86_400 * RETENTION_DAYS * store.diskBytesPerRow) / 1e12, 1),
@@ -68,8 +71,9 @@ export function scaleTables(store, ring) {
   const network = (gateways, gbps) => {
     const rate = gateways * rateOf(gbps);
     const cores = (rate * insert.engineCpuMicrosPerRow) / 1e6;
-    const shards = Math.ceil(cores / SERVER_CORES);
     const disk = (rate * 86_400 * RETENTION_DAYS * store.diskBytesPerRow) / 1e12;
+    // A gateway writes into one shard, so there are never more of these.
+    const shards = Math.min(gateways, Math.ceil(Math.max(cores / SERVER_CORES, disk / SERVER_TB)));
     return [
       `${gateways} × ${gbps} Gbit/s`,
       number(rate),
@@ -91,13 +95,14 @@ export function scaleTables(store, ring) {
         'records/s',
         'cores to encode, spool and send',
         'GiB of flow table',
+        'the same with the embedded engine',
         'GB of spool for an hour without ClickHouse',
         'cores of ClickHouse for its records',
         `TB of \`flows\` in ${RETENTION_DAYS} days`,
       ],
       [10, 100].map(gateway),
     ),
-    `A cluster of servers with ${SERVER_CORES} cores, every shard with ${REPLICAS} replicas, **computed**:`,
+    `A cluster of servers with ${SERVER_CORES} cores and ${SERVER_TB} TB, every shard with ${REPLICAS} replicas, **computed**:`,
     table(
       [
         'gateways',

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { EmbeddedEngine } from '../../src/store/embedded/engine.js';
 import { logger } from './support.js';
 
@@ -29,12 +29,20 @@ describe('the embedded engine as a server', () => {
       method: 'POST',
       headers: { 'X-ClickHouse-User': 'tidegate', 'X-ClickHouse-Key': engine.credentials.writer },
     });
-  beforeAll(() => engine.start());
+  beforeAll(async () => {
+    vi.stubEnv('TZ', 'America/New_York');
+    await engine.start();
+    vi.unstubAllEnvs();
+  });
   afterAll(async () => {
     for (const client of clients) await client.close();
     clients = [];
     await engine.stop();
     rmSync(directory, { recursive: true, force: true });
+  });
+
+  test('it stands in UTC, wherever the gateway does', async () => {
+    expect(await (await ask('SELECT timezone(), toDateTime(0)')).text()).toBe('UTC\t1970-01-01 00:00:00\n');
   });
 
   test('a session keeps its temporary tables and settings, and nothing that a request set for itself', async () => {
@@ -100,7 +108,7 @@ describe('the embedded engine as a server', () => {
   test.each([
     ['SELECT 1 FROM nowhere', {}, 404, '60'],
     ['SELECT nothing', {}, 404, '47'],
-    ['SELEC', {}, 404, '47'],
+    ['SELEC 1', {}, 400, '62'],
     ['SELECT 1 FROM', {}, 400, '62'],
     ['SELECT 1', { no_such_setting: '1' }, 404, '115'],
     ['SELECT sleepEachRow(1) FROM numbers(9)', { max_execution_time: '1', max_block_size: '1' }, 408, '159'],

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { benchNearest, benchQueries, fillFlows, fillVectors } from '../../src/store/bench/queries.js';
+import { benchNearest, benchQueries, fillFlows, fillVectors, settle } from '../../src/store/bench/queries.js';
 import { Store, storeConfig } from '../../src/store/index.js';
 import { logger } from './support.js';
 
@@ -51,6 +51,7 @@ test('the bench asks of different vectors with an index, and of as many records 
      FROM reference_fingerprints`,
   );
   expect(row).toMatchObject({ rows: '20000', vectors: '5000', distinct: '5000', indexed: 1 });
+  await settle(store);
   const { recallAt10 } = await benchNearest(store);
   expect(recallAt10).toBeGreaterThan(0.9);
   const figures = await benchQueries(store);

@@ -159,6 +159,11 @@ describe('the embedded store', () => {
       code: '60',
       type: 'UNKNOWN_TABLE',
     });
+    // What is no statement at all is not one that a reader may not use.
+    await expect(client.query({ query: 'SELEC 1' })).rejects.toMatchObject({
+      code: '62',
+      type: 'SYNTAX_ERROR',
+    });
     await expect(
       client.query({
         query: 'SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 0',

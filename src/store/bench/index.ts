@@ -13,6 +13,7 @@ import {
   fillVectors,
   type NearestFigures,
   type QueryFigures,
+  settle,
 } from './queries.js';
 
 export interface StoreBenchOptions {
@@ -95,6 +96,8 @@ export async function benchStore(options: StoreBenchOptions): Promise<StoreBench
     await fillFlows(store, queryRows);
     progress?.(`making ${vectors} vectors with their index`);
     const indexSeconds = await fillVectors(store, vectors);
+    progress?.('waiting for merges');
+    await settle(store);
     progress?.('asking');
     const queries = await benchQueries(store);
     const nearest = { indexSeconds: Math.round(indexSeconds), ...(await benchNearest(store)) };

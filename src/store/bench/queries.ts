@@ -25,6 +25,9 @@ const ROWS_AN_INSERT = 1_000_000;
 const VECTORS_AN_INSERT = 250_000;
 const TIMEOUT_MS = 120_000;
 const LOOK_EVERY_MS = 500;
+const SETTLE_MS = 120_000;
+/** Looks in a row without a merge under way. */
+const QUIET_LOOKS = 3;
 
 const round = (value: number): number => Math.round(value * 10) / 10;
 
@@ -94,6 +97,18 @@ export async function fillVectors(store: Store, vectors: number): Promise<number
     if (left === undefined || left.mutations === 0) return (performance.now() - begin) / 1000;
     if (left.reason !== '') throw new Error(`the index of the vectors is not made: ${left.reason}`);
     await sleep(LOOK_EVERY_MS);
+  }
+}
+
+/** Waits until the merges that so much at once has brought about are done: a gateway's own are spread over the day. */
+export async function settle(store: Store): Promise<void> {
+  const deadline = performance.now() + SETTLE_MS;
+  for (let quiet = 0; quiet < QUIET_LOOKS && performance.now() < deadline; ) {
+    await sleep(LOOK_EVERY_MS);
+    const [row] = await store.client.query<{ merges: number }>(
+      'SELECT toUInt32(count()) AS merges FROM system.merges WHERE database = currentDatabase()',
+    );
+    quiet = row?.merges === 0 ? quiet + 1 : 0;
   }
 }
 

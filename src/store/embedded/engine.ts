@@ -139,6 +139,8 @@ export class EmbeddedEngine implements Component {
       cwd: directory,
       env: {
         ...process.env,
+        // Wherever the gateway stands: what the history says of time, it says in UTC.
+        TZ: 'UTC',
         TIDEGATE_ENGINE: JSON.stringify(settings),
         UV_THREADPOOL_SIZE: String(ENGINE_THREADS),
       },

@@ -33,7 +33,10 @@ export function authenticate(request: IncomingMessage, url: URL, users: readonly
 }
 
 const LITERALS_AND_COMMENTS = /'(?:[^'\\]|\\[\s\S]|'')*'|--[^\n]*|#[!\x20][^\n]*|\/\*[\s\S]*?\*\//g;
-const READING = /^[\s(]*(?:select|with|show|describe|desc|explain|exists)\b/i;
+const READING = /^[\s(]*(?:select|with|from|show|describe|desc|explain|exists)\b/i;
+/** How other statements begin. */
+const OTHER =
+  /^[\s(]*(?:insert|create|alter|drop|undrop|truncate|rename|exchange|attach|detach|delete|update|optimize|check|kill|system|set|use|grant|revoke|backup|restore|begin|commit|rollback|watch|move|copy|execute|parallel|call)\b/i;
 const BEYOND_THE_STORE = /[`"]?\b(?:file|eval|viewExplain)\b[`"]?\s*\(|\binto\s+outfile\b/i;
 
 /**
@@ -41,10 +44,16 @@ const BEYOND_THE_STORE = /[`"]?\b(?:file|eval|viewExplain)\b[`"]?\s*\(|\binto\s+
  * `file`, writing them by INTO OUTFILE, and ending other people's queries. Words inside string literals and comments
  * do not count.
  *
- * @throws HttpError 497 ACCESS_DENIED
+ * @throws HttpError 62 SYNTAX_ERROR, 164 READONLY, 497 ACCESS_DENIED
  */
 export function refuseToReader(sql: string, user: EngineUser): void {
   const bare = sql.replace(LITERALS_AND_COMMENTS, ' ');
+  if (!READING.test(bare) && !OTHER.test(bare)) {
+    throw new HttpError(
+      62,
+      `Syntax error: failed at position 1: ${sql.trim().slice(0, 60)}. Expected a query. (SYNTAX_ERROR)`,
+    );
+  }
   if (!READING.test(bare)) {
     throw new HttpError(164, `${user.name}: Cannot execute query in readonly mode. (READONLY)`);
   }

@@ -89,6 +89,8 @@ export class Sessions {
   #settingsOf(url: URL, user: EngineUser, tag: string): ReadonlyMap<string, string> {
     const settings = new Map<string, string>([
       ['async_insert', '0'],
+      // As a server: what is no statement is not taken for an expression.
+      ['implicit_select', '0'],
       ['log_comment', quoted(tag)],
       ['max_memory_usage', String(this.#queryMemoryBytes)],
       ...(user.readonly ? [['max_execution_time', String(READER_SECONDS)] as const] : []),
