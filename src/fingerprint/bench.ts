@@ -114,9 +114,9 @@ export async function benchInference(): Promise<InferenceBench> {
   });
   const endToEnd = await best(rows, async () => {
     for (const batch of batches) {
-      await encoder.encode(batch);
+      const behaviours = await encoder.encode(batch);
       nowMs += 1000;
-      registry.observe(groupByEndpoint(batch).endpoints, nowMs);
+      registry.observe(groupByEndpoint(batch, behaviours).endpoints, nowMs);
     }
   });
   const modelId = encoder.info.id;

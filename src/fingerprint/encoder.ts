@@ -32,6 +32,16 @@ export async function readModelFile(path: string): Promise<Uint8Array> {
   return bytes;
 }
 
+/** What a model says of some rows. */
+export interface EncodedRows {
+  /** [rows, 32], unit rows. */
+  readonly fingerprints: Float32Array;
+  /** [rows] */
+  readonly errors: Float32Array;
+  /** [rows, 32]: the vectors of the same flows without their ports, where the model has ports. */
+  readonly behaviours?: Float32Array;
+}
+
 /** Turns flow records into 32-dimensional unit vectors. One per thread: it owns its buffers. */
 export class FingerprintEncoder {
   readonly info: ModelInfo;
@@ -80,34 +90,41 @@ export class FingerprintEncoder {
     }
   }
 
-  /** Fills the batch's `fingerprint` (unit rows) and `reconstructionError` columns. Not reentrant: one call at a time. */
-  async encode(batch: FlowBatch): Promise<void> {
+  /**
+   * Fills the batch's `fingerprint` (unit rows) and `reconstructionError` columns. Not reentrant: one call at a time.
+   *
+   * @returns the rows' vectors as they would be without their ports [rows, 32]; undefined from a model that has none
+   */
+  async encode(batch: FlowBatch): Promise<Float32Array | undefined> {
     const fingerprints = batch.column('fingerprint', 'f32');
     const errors = batch.column('reconstructionError', 'f32');
+    let behaviours: Float32Array | undefined;
     for (let from = 0; from < batch.rows; from += CHUNK_ROWS) {
       const count = Math.min(CHUNK_ROWS, batch.rows - from);
       extractFeatures(batch, this.#features, this.schema, from, count);
       const result = await this.run(this.#features, count);
       fingerprints.set(result.fingerprints, from * FINGERPRINT_DIMENSIONS);
       errors.set(result.errors, from);
+      if (result.behaviours === undefined) continue;
+      behaviours ??= new Float32Array(batch.rows * FINGERPRINT_DIMENSIONS);
+      behaviours.set(result.behaviours, from * FINGERPRINT_DIMENSIONS);
     }
+    return behaviours;
   }
 
   /** Encodes `count` rows of features [count, schema.dimensions]. */
-  async run(
-    features: Float32Array,
-    count: number,
-  ): Promise<{ readonly fingerprints: Float32Array; readonly errors: Float32Array }> {
+  async run(features: Float32Array, count: number): Promise<EncodedRows> {
     const { dimensions } = this.schema;
     const input = new Tensor('float32', features.subarray(0, count * dimensions), [count, dimensions]);
     const output = await this.#session.run({ features: input });
     const fingerprints = output.fingerprint?.data;
     const errors = output.reconstructionError?.data;
+    const behaviours = output.behaviour?.data;
     if (!(fingerprints instanceof Float32Array) || !(errors instanceof Float32Array))
       throw new TypeError('the model has no fingerprint and reconstructionError outputs');
     if (fingerprints.length !== count * FINGERPRINT_DIMENSIONS)
       throw new TypeError(`the model's vectors do not have ${FINGERPRINT_DIMENSIONS} dimensions`);
-    return { fingerprints, errors };
+    return { fingerprints, errors, ...(behaviours instanceof Float32Array ? { behaviours } : {}) };
   }
 
   /** Frees the native session. */

@@ -49,8 +49,8 @@ async function encoderOf(model: FingerprintTask['model']): Promise<FingerprintEn
 /** Fills the batch's `fingerprint` and `reconstructionError` columns and groups its rows by service endpoint. */
 export async function fingerprint(task: FingerprintTask): Promise<FingerprintResult> {
   const batch = new FlowBatch(task.buffer);
-  await (await encoderOf(task.model)).encode(batch);
-  return { modelId: task.model.id, ...groupByEndpoint(batch) };
+  const behaviours = await (await encoderOf(task.model)).encode(batch);
+  return { modelId: task.model.id, ...groupByEndpoint(batch, behaviours) };
 }
 
 export interface BlockResult {

@@ -43,15 +43,22 @@ export async function relearnWorkloads(options: RelearnOptions): Promise<number>
   const workloads = batch.column('workloadId', 'u32');
   const fingerprints = batch.column('fingerprint', 'f32');
   const sums = new Map<number, Float32Array>();
+  const behaviours = new Map<number, Float32Array>();
   for (let row = 0; row < batch.rows; row += 1) {
     const id = known[endpointOfRow[row]!] ?? workloads[row]!;
     let sum = sums.get(id);
     if (sum === undefined) {
       sum = new Float32Array(FINGERPRINT_DIMENSIONS);
       sums.set(id, sum);
+      behaviours.set(id, new Float32Array(FINGERPRINT_DIMENSIONS));
     }
-    for (let i = 0; i < FINGERPRINT_DIMENSIONS; i += 1)
+    const behaviour = behaviours.get(id)!;
+    // The mean over its endpoint, once a flow: their sum is that of the flows.
+    const mean = endpoints[endpointOfRow[row]!]!.behaviour;
+    for (let i = 0; i < FINGERPRINT_DIMENSIONS; i += 1) {
       sum[i]! += fingerprints[row * FINGERPRINT_DIMENSIONS + i]!;
+      behaviour[i]! += mean?.[i] ?? 0;
+    }
   }
-  return registry.relearn(model.info.id, sums);
+  return registry.relearn(model.info.id, sums, behaviours);
 }

@@ -75,6 +75,39 @@ describe('training', () => {
     await encoder.release();
   });
 
+  it('makes a second vector that no port changes: that of a flow whose port is withheld', async () => {
+    const full = featureSchema('port');
+    const batch = makeBatch(
+      Array.from({ length: 60 }, (_, i) =>
+        serviceFlow(KINDS[i % KINDS.length]!, i, { destinationPort: 7000 + i }),
+      ),
+    );
+    const features = new Float32Array(batch.rows * full.dimensions);
+    extractFeatures(batch, features, full);
+    const matrix = { data: features, rows: batch.rows, columns: full.dimensions };
+    const labels = Int32Array.from({ length: batch.rows }, (_, i) => i % KINDS.length);
+    const fitted = await fitFlowEncoder({ features: matrix, labels, classes: KINDS.length }, full, {
+      ...options,
+      steps: 15,
+    });
+    const encoder = await FingerprintEncoder.fromBytes(fitted.bytes);
+    const behaviours = Float32Array.from((await encoder.run(features, batch.rows)).behaviours!);
+    // An input at its mean is what training calls withheld.
+    const withheld = features.slice();
+    for (const { part, offset, width } of full.blocks)
+      if (part === 'port')
+        for (let row = 0; row < batch.rows; row += 1)
+          withheld.set(
+            fitted.normalisation.mean.subarray(offset, offset + width),
+            row * full.dimensions + offset,
+          );
+    const blind = await encoder.run(withheld, batch.rows);
+    behaviours.forEach((value, i) => {
+      expect(value).toBeCloseTo(blind.fingerprints[i]!, 4);
+    });
+    await encoder.release();
+  });
+
   it('lowers its loss, by labels and by endpoints alone', async () => {
     const losses = async (labels: Int32Array, classes: number): Promise<number[]> => {
       const seen: number[] = [];

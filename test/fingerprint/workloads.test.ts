@@ -20,13 +20,15 @@ afterAll(async () => {
 
 const KINDS: readonly ServiceKind[] = ['backup', 'api', 'streaming', 'dns', 'batch'];
 
+const HOUR_MS = 3_600_000;
+
 const registryOf = (settings: Record<string, unknown> = {}, modelId = 'm'): WorkloadRegistry =>
   new WorkloadRegistry({ ...fingerprintConfig.parse(settings), modelId });
 
 async function endpointsOf(flows: readonly TestFlow[]): Promise<EndpointSummary[]> {
   const batch = makeBatch(flows);
-  await encoder.encode(batch);
-  return groupByEndpoint(batch).endpoints;
+  const behaviours = await encoder.encode(batch);
+  return groupByEndpoint(batch, behaviours).endpoints;
 }
 
 const flowsOf = (kind: ServiceKind, count: number, at: Partial<TestFlow> = {}, from = 0): TestFlow[] =>
@@ -118,6 +120,37 @@ describe('the workload registry', () => {
     );
     expect(moved).toMatchObject({ workloadId: first!.workloadId, isNew: false });
     expect(moved!.score).toBeGreaterThan(0.8);
+  });
+
+  it('recognises services that moved to another port and address, each as itself', async () => {
+    const registry = registryOf();
+    const at = (kind: ServiceKind, round: number) =>
+      round === 0
+        ? {}
+        : { destination: [198, 51, 100, round], destinationPort: 20_000 + KINDS.indexOf(kind) * 7 + round };
+    const byKind = new Map<ServiceKind, number[]>();
+    for (let round = 0; round < 3; round += 1)
+      for (const kind of KINDS) {
+        const [assigned] = registry.observe(
+          await endpointsOf(flowsOf(kind, 20, at(kind, round), round * 50)),
+          round * HOUR_MS,
+        );
+        byKind.set(kind, [...(byKind.get(kind) ?? []), assigned!.workloadId]);
+        expect(assigned!.score).toBeGreaterThan(0.9);
+      }
+    for (const seen of byKind.values()) expect(new Set(seen).size).toBe(1);
+    expect(registry.workloads()).toHaveLength(KINDS.length);
+    // What a port and an address told is kept over a restart.
+    const again = registryOf();
+    again.restore(JSON.parse(JSON.stringify(registry.snapshot())));
+    const [moved] = again.observe(
+      await endpointsOf(flowsOf('batch', 20, { destinationPort: 31_000 }, 900)),
+      3 * HOUR_MS,
+    );
+    expect(moved).toMatchObject({ workloadId: byKind.get('batch')![0], isNew: false });
+    // Two that answer at the same time are two, however alike.
+    const beside = await endpointsOf(flowsOf('batch', 20, { destinationPort: 30_000 }, 800));
+    expect(registry.observe(beside, 2 * HOUR_MS + 1)).toMatchObject([{ isNew: true }]);
   });
 
   it('is deterministic', async () => {

@@ -126,10 +126,10 @@ export class GraphBuilder {
     return this.#nodes.emit('Clip', [a, this.scalar(-bound), this.scalar(bound)], a.shape);
   }
 
-  /** The first columns of a matrix; no gradient flows through it (it is only used on inputs). */
-  firstColumns(a: Value, columns: number): Value {
-    const ends = [0, columns, 1].map((value) => this.#nodes.integers([value]));
-    return this.#nodes.emit('Slice', [a, ...ends], [a.shape[0]!, columns]);
+  /** Columns [from, to) of a matrix; no gradient flows through it (it is only used on inputs). */
+  columns(a: Value, from: number, to: number): Value {
+    const ends = [from, to, 1].map((value) => this.#nodes.integers([value]));
+    return this.#nodes.emit('Slice', [a, ...ends], [a.shape[0]!, to - from]);
   }
 
   /** The same value, behind which no gradient flows. */

@@ -42,6 +42,10 @@ const WEAK_TEMPERATURE = 0.05;
 const WEAK_SELF_SHARE = 0.4;
 const WEAK_RATE = 4e-3;
 const FLOW_DROPOUT = 0.3;
+/** How often the port is withheld, or all but the port. */
+const PORT_DROPOUT = { dropPort: 0.1, onlyPort: 0.3 };
+/** Where the port is all that says who belongs together, behaviour is learned from only while it is withheld. */
+const WEAK_PORT_DROPOUT = { dropPort: 0.5, onlyPort: 0.2 };
 const POOLED_BATCH = 96;
 const POOLED_DROPOUT = 0.2;
 const POOLED_SOFTEN = 0.05;
@@ -88,8 +92,7 @@ export async function fitFlowEncoder(
     inputDropout: FLOW_DROPOUT,
     portColumns: columnsOf(schema, 'port'),
     byteColumns: columnsOf(schema, 'bytes'),
-    dropPort: 0.1,
-    onlyPort: 0.3,
+    ...(labelled > 0 ? PORT_DROPOUT : WEAK_PORT_DROPOUT),
     dropBytes: 0.2,
   });
   const sparse = new Uint8Array(schema.dimensions);
@@ -99,6 +102,7 @@ export async function fitFlowEncoder(
     shape,
     normalisation,
     schema: schema.id,
+    portColumns: columnsOf(schema, 'port'),
     trainedOn: options.trainedOn,
     seed: options.seed,
   };

@@ -70,6 +70,8 @@ export function initialParameters(
 export interface EncoderGraph {
   /** [n, inputs] as the network sees them. */
   readonly normalised: Value;
+  /** [n, hidden] before it is levelled. */
+  readonly linear: Value;
   /** [n, 32] unit rows. */
   readonly fingerprint: Value;
 }
@@ -105,7 +107,26 @@ export function buildEncoder(
   const active = graph.relu(levelled);
   const kept = masks ? graph.mul(active, masks.hidden) : active;
   const embedded = graph.matmul(kept, weight2, { bias: bias2 });
-  return { normalised, fingerprint: graph.unitRows(embedded) };
+  return { normalised, linear, fingerprint: graph.unitRows(embedded) };
+}
+
+/**
+ * The vector that the same network gives a flow whose port it is not told, for inference: what the port added to the
+ * hidden layer is taken out again, which costs less than a second pass. Training withholds the port at times, so it means something.
+ *
+ * @param portRows rows [to − from, hidden] of the first matrix, the port's columns
+ */
+export function buildBehaviour(
+  graph: GraphBuilder,
+  encoder: EncoderGraph,
+  [from, to]: readonly [number, number],
+  portRows: Value,
+  parameters: readonly Value[],
+): Value {
+  const [, , gain, shift, weight2, bias2] = parameters as [Value, Value, Value, Value, Value, Value];
+  const port = graph.matmul(graph.columns(encoder.normalised, from, to), portRows);
+  const active = graph.relu(graph.fusedLayerNorm(graph.sub(encoder.linear, port), gain, shift));
+  return graph.unitRows(graph.matmul(active, weight2, { bias: bias2 }));
 }
 
 /** Mean squared error [n, 1] of the inputs as decoded from the (gradient-stopped) fingerprint. */
@@ -120,6 +141,6 @@ export function buildReconstruction(
   const decoded = graph.matmul(graph.relu(graph.matmul(code, weight3, { bias: bias3 })), weight4, {
     bias: bias4,
   });
-  const difference = graph.sub(decoded, graph.firstColumns(encoder.normalised, reconstructed));
+  const difference = graph.sub(decoded, graph.columns(encoder.normalised, 0, reconstructed));
   return graph.meanColumns(graph.mul(difference, difference));
 }

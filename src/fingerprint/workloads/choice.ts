@@ -1,10 +1,12 @@
 import type { FingerprintConfig } from '../config.js';
 import { UNANSWERED } from './merging.js';
 import type { EndpointSummary, Workload } from './types.js';
-import { describe, similarityTo, type WorkloadState } from './workload-state.js';
+import { behaviourSimilarity, describe, similarityTo, type WorkloadState } from './workload-state.js';
 
 const UNANSWERED_PACKETS_PER_FLOW = 4;
 const TCP = 6;
+/** A workload that was not seen for so long may answer on another port now. */
+const MOVED_AFTER_MS = 300_000;
 
 /** Connection attempts that nobody answered; of any port they are one workload: a scan is not a thousand services. */
 export const isUnanswered = (endpoint: EndpointSummary): boolean =>
@@ -32,12 +34,14 @@ export function ruledAs(workloads: Iterable<WorkloadState>, name: string): Workl
 
 /**
  * The workload that a new endpoint of `service` joins: the one that is furthest beyond its threshold, nearer for
- * another port than for its own; with no room for new ones, the nearest. Unanswered attempts have one of their own.
+ * another port than for its own. A workload that has fallen silent may have moved: it is also known by what it does
+ * whatever the port, which two services that answer at the same time are not. With no room for new ones, the nearest. Unanswered attempts have one of their own.
  */
 export function nearEnough(
   workloads: ReadonlyMap<number, WorkloadState>,
-  vector: ArrayLike<number>,
+  endpoint: EndpointSummary,
   service: string,
+  nowMs: number,
   options: Pick<FingerprintConfig, 'joinSamePort' | 'joinOtherPort' | 'maxWorkloads'>,
 ): WorkloadState | undefined {
   const { joinSamePort, joinOtherPort, maxWorkloads } = options;
@@ -48,8 +52,11 @@ export function nearEnough(
       if (service === UNANSWERED && state.services.has(UNANSWERED)) return state;
       continue;
     }
-    const threshold = state.services.has(service) ? joinSamePort : joinOtherPort;
-    const margin = similarityTo(state, vector) - threshold;
+    const similarity = similarityTo(state, endpoint.pooled);
+    const hasMoved = nowMs - state.lastSeenMs >= MOVED_AFTER_MS;
+    const margin = state.services.has(service)
+      ? similarity - joinSamePort
+      : (hasMoved ? Math.max(similarity, behaviourSimilarity(state, endpoint)) : similarity) - joinOtherPort;
     if (margin <= bestMargin) continue;
     best = state;
     bestMargin = margin;

@@ -29,6 +29,7 @@ class Accumulator {
   lastMs = 0;
   error = 0;
   readonly pooled = new Float32Array(3 * DIMENSIONS);
+  readonly behaviour = new Float32Array(DIMENSIONS);
   readonly sizes = new Float32Array(2 * SIZE_BINS);
 
   constructor(
@@ -55,8 +56,10 @@ function portOf(c: RecordColumns, row: number, answers: boolean): number {
 /**
  * Groups the rows of a batch by service endpoint and pools what they say, without an object per row. The
  * batch's `fingerprint` and `reconstructionError` columns must be filled.
+ *
+ * @param behaviours the rows' vectors without their ports, as the encoder gave them
  */
-export function groupByEndpoint(batch: FlowBatch): EndpointGroups {
+export function groupByEndpoint(batch: FlowBatch, behaviours?: Float32Array): EndpointGroups {
   const c = recordColumns(batch);
   const fingerprints = batch.column('fingerprint', 'f32');
   const errors = batch.column('reconstructionError', 'f32');
@@ -99,9 +102,12 @@ export function groupByEndpoint(batch: FlowBatch): EndpointGroups {
     }
     const index = slots[slot]! - 1;
     endpointOfRow[row] = index;
-    accumulate(found[index]!, c, row, answers, fingerprints, errors);
+    const one = found[index]!;
+    accumulate(one, c, row, answers, fingerprints, errors);
+    if (behaviours !== undefined)
+      for (let i = 0; i < DIMENSIONS; i += 1) one.behaviour[i]! += behaviours[row * DIMENSIONS + i]!;
   }
-  return { endpointOfRow, endpoints: found.map((one) => summary(one, c)) };
+  return { endpointOfRow, endpoints: found.map((one) => summary(one, c, behaviours !== undefined)) };
 }
 
 function accumulate(
@@ -137,8 +143,8 @@ function accumulate(
   }
 }
 
-function summary(one: Accumulator, c: RecordColumns): EndpointSummary {
-  const { row, flows, pooled } = one;
+function summary(one: Accumulator, c: RecordColumns, hasBehaviour: boolean): EndpointSummary {
+  const { row, flows, pooled, behaviour } = one;
   for (let i = 0; i < DIMENSIONS; i += 1) pooled[i]! /= flows;
   const answers = destinationAnswers(c, row);
   const kind = c.kind[row]!;
@@ -175,6 +181,7 @@ function summary(one: Accumulator, c: RecordColumns): EndpointSummary {
     firstMs: one.firstMs,
     lastMs: one.lastMs,
     pooled,
+    ...(hasBehaviour ? { behaviour: behaviour.map((sum) => sum / flows) } : {}),
     sizeHistogram: one.sizes,
     reconstructionError: one.error / flows,
   };

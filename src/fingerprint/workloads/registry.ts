@@ -15,10 +15,10 @@ import {
   describe,
   forgetVectors,
   hasVector,
+  likeness,
   mergeInto,
   newWorkload,
   serviceKey,
-  similarityTo,
   type WorkloadState,
 } from './workload-state.js';
 
@@ -180,16 +180,25 @@ export class WorkloadRegistry {
   /**
    * Gives workloads vectors again after the encoder changed, from records of theirs that were encoded anew.
    * @param sums workload → sum of fingerprints of `modelId`; ids that were merged away count for where they went
+   * @param behaviours the same of vectors without ports
    * @returns workloads that got one
    */
-  relearn(modelId: string, sums: ReadonlyMap<number, Float32Array>): number {
+  relearn(
+    modelId: string,
+    sums: ReadonlyMap<number, Float32Array>,
+    behaviours: ReadonlyMap<number, Float32Array> = new Map(),
+  ): number {
     if (modelId !== this.#modelId) return 0;
     const lacking = new Set(this.withoutVector());
     const learnt = new Set<number>();
     for (const [id, sum] of sums) {
       const state = this.#workloads.get(this.resolve(id));
       if (state === undefined || !lacking.has(state.id)) continue;
-      for (let i = 0; i < sum.length; i += 1) state.sum[i]! += sum[i]!;
+      const behaviour = behaviours.get(id);
+      for (let i = 0; i < sum.length; i += 1) {
+        state.sum[i]! += sum[i]!;
+        state.behaviour[i]! += behaviour?.[i] ?? 0;
+      }
       learnt.add(state.id);
     }
     return learnt.size;
@@ -241,8 +250,7 @@ export class WorkloadRegistry {
     if (stays) {
       this.#endpoints.touch(endpoint.key, known, nowMs);
       const state = this.#workloads.get(known.workloadId)!;
-      // Without a vector, as after a change of the encoder, there is nothing to be far from.
-      const score = hasVector(state) ? similarityTo(state, endpoint.pooled) : 1;
+      const score = likeness(state, endpoint);
       this.#learn(state, endpoint, score, nowMs);
       return { workloadId: state.id, score, isNew: false };
     }
@@ -251,11 +259,11 @@ export class WorkloadRegistry {
     const nearest =
       ruled === undefined
         ? (this.#byServerName(endpoint, service) ??
-          nearEnough(this.#workloads, endpoint.pooled, service, this.#options))
+          nearEnough(this.#workloads, endpoint, service, nowMs, this.#options))
         : ruledAs(this.#workloads.values(), ruled);
     const state = nearest ?? this.#found(nowMs);
     const isNew = nearest === undefined;
-    const score = hasVector(state) ? similarityTo(state, endpoint.pooled) : 1;
+    const score = likeness(state, endpoint);
     if (ruled !== undefined && isNew) {
       state.name = ruled;
       state.namedBy = 'rule';

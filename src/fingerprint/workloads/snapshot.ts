@@ -27,6 +27,7 @@ const snapshotSchema = z.object({
       reversePackets: z.number().min(0),
       durationMs: z.number().min(0),
       sum: floats(FINGERPRINT_DIMENSIONS),
+      behaviour: floats(FINGERPRINT_DIMENSIONS).default(new Array(FINGERPRINT_DIMENSIONS).fill(0)),
       services: z.array(z.tuple([z.string(), z.number()])),
       drift: z.object({
         slow: floats(SIZE_HISTOGRAM_BINS),
@@ -70,6 +71,7 @@ export function writeSnapshot(contents: RegistryContents): RegistrySnapshot {
     workloads: [...contents.workloads.values()].map((state) => ({
       ...state,
       sum: [...state.sum],
+      behaviour: [...state.behaviour],
       services: [...state.services],
       drift: { ...state.drift, slow: [...state.drift.slow], fast: [...state.drift.fast] },
     })),
@@ -89,6 +91,7 @@ export function readSnapshot(snapshot: unknown, modelId: string): RegistryConten
       {
         ...w,
         sum: Float32Array.from(w.sum),
+        behaviour: Float32Array.from(w.behaviour),
         services: new Map(w.services),
         drift: { ...w.drift, slow: Float32Array.from(w.drift.slow), fast: Float32Array.from(w.drift.fast) },
       },

@@ -22,6 +22,8 @@ export interface EndpointSummary {
   readonly lastMs: number;
   /** [mean | maximum | minimum] of the flows' fingerprints, 3 × 32. */
   readonly pooled: Float32Array;
+  /** Mean of the flows' vectors without their ports, 32; absent = the model has none, or does not look at ports. */
+  readonly behaviour?: Float32Array;
   /** Packets by size bin, 16 forward then 16 reverse. */
   readonly sizeHistogram: Float32Array;
   /** Mean reconstruction error of the flows. */

@@ -24,6 +24,8 @@ export interface WorkloadState {
   durationMs: number;
   /** Sum of fingerprints with decaying weight; its direction is the centre. */
   sum: Float32Array;
+  /** The same of vectors without ports; zero = the encoder gives none. */
+  behaviour: Float32Array;
   /** `protocol/port` → flows seen on it. */
   services: Map<string, number>;
   drift: DriftState;
@@ -43,6 +45,7 @@ export const newWorkload = (id: number, nowMs: number): WorkloadState => ({
   reversePackets: 0,
   durationMs: 0,
   sum: new Float32Array(FINGERPRINT_DIMENSIONS),
+  behaviour: new Float32Array(FINGERPRINT_DIMENSIONS),
   services: new Map(),
   drift: newDrift(SIZE_HISTOGRAM_BINS),
 });
@@ -62,8 +65,10 @@ export function absorb(workload: WorkloadState, endpoint: EndpointSummary, nowMs
   workload.reversePackets += endpoint.reversePackets;
   workload.durationMs += endpoint.durationMs;
   const keep = 0.5 ** (endpoint.flows / HALF_LIFE_FLOWS);
-  for (let i = 0; i < FINGERPRINT_DIMENSIONS; i += 1)
+  for (let i = 0; i < FINGERPRINT_DIMENSIONS; i += 1) {
     workload.sum[i] = workload.sum[i]! * keep + endpoint.pooled[i]! * endpoint.flows;
+    workload.behaviour[i] = workload.behaviour[i]! * keep + (endpoint.behaviour?.[i] ?? 0) * endpoint.flows;
+  }
   const service = serviceKey(endpoint);
   workload.services.set(service, (workload.services.get(service) ?? 0) + endpoint.flows);
 }
@@ -79,7 +84,10 @@ export function mergeInto(into: WorkloadState, from: WorkloadState): void {
   into.reverseOctets += from.reverseOctets;
   into.reversePackets += from.reversePackets;
   into.durationMs += from.durationMs;
-  for (let i = 0; i < FINGERPRINT_DIMENSIONS; i += 1) into.sum[i]! += from.sum[i]!;
+  for (let i = 0; i < FINGERPRINT_DIMENSIONS; i += 1) {
+    into.sum[i]! += from.sum[i]!;
+    into.behaviour[i]! += from.behaviour[i]!;
+  }
   for (const [service, flows] of from.services)
     into.services.set(service, (into.services.get(service) ?? 0) + flows);
   for (let i = 0; i < SIZE_HISTOGRAM_BINS; i += 1) {
@@ -94,6 +102,7 @@ export const hasVector = (workload: WorkloadState): boolean => workload.sum.some
 /** Drops what an earlier encoder said: the centre, its errors and distances. Packet sizes are no encoder's. */
 export function forgetVectors(workload: WorkloadState): void {
   workload.sum.fill(0);
+  workload.behaviour.fill(0);
   const { slow, fast, flows } = workload.drift;
   workload.drift = { ...newDrift(SIZE_HISTOGRAM_BINS), slow, fast, flows };
 }
@@ -102,7 +111,25 @@ export function forgetVectors(workload: WorkloadState): void {
 export const similarityTo = (workload: WorkloadState, vector: ArrayLike<number>): number =>
   cosine(workload.sum, vector, FINGERPRINT_DIMENSIONS);
 
-function mainService(workload: WorkloadState): string {
+/** The same whatever the port; where the encoder does not tell behaviour from port, as {@link similarityTo}. */
+export function behaviourSimilarity(workload: WorkloadState, endpoint: EndpointSummary): number {
+  const { behaviour } = endpoint;
+  return behaviour === undefined || workload.behaviour.every((value) => value === 0)
+    ? similarityTo(workload, endpoint.pooled)
+    : cosine(workload.behaviour, behaviour, FINGERPRINT_DIMENSIONS);
+}
+
+/** How much an endpoint is like its workload: by its port, too, if that is the port that the workload is mostly seen on. */
+export function likeness(workload: WorkloadState, endpoint: EndpointSummary): number {
+  // Without a vector, as after a change of the encoder, there is nothing to be far from.
+  if (!hasVector(workload)) return 1;
+  const similarity = similarityTo(workload, endpoint.pooled);
+  return mainKey(workload) === serviceKey(endpoint)
+    ? similarity
+    : Math.max(similarity, behaviourSimilarity(workload, endpoint));
+}
+
+function mainKey(workload: WorkloadState): string {
   let best = '';
   let most = -1;
   for (const [service, flows] of workload.services) {
@@ -110,6 +137,11 @@ function mainService(workload: WorkloadState): string {
     best = service;
     most = flows;
   }
+  return best;
+}
+
+function mainService(workload: WorkloadState): string {
+  const best = mainKey(workload);
   if (best.startsWith('ethernet/') || best.startsWith('unparsed/')) return serviceName(0, 0, best);
   const [protocol, port] = best.split('/');
   return serviceName(Number(protocol), Number(port));
