@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { families } from './families.mjs';
 import { data, root, seriesInputs } from './series.mjs';
 
 const inputs = seriesInputs();
@@ -43,14 +44,17 @@ const m4 = run(
   ...[join(data, 'm4/Hourly-train-odd.csv'), join(data, 'm4/Hourly-test-odd.csv')],
 ).summary;
 const refresh = run('bench', 'forecast');
-const nab = inputs.map(({ file }) => file).filter((file) => /[/\\]nab[/\\]/.test(file));
-const borrowed = (visible) => [
-  ...run('forecast', 'borrow', ...nab.filter((file) => /Twitter/.test(file)), '--visible', visible).series,
-  ...run(
-    ...['forecast', 'borrow', join(data, 'cluster/google2011_5m.csv'), '--timestamp-column', 'time_stamp'],
-    ...['--value-columns', 'meanCPUUsage,CanonicalMemUsage', '--visible', visible],
-  ).series,
-];
+const borrowed = (visible) =>
+  families.flatMap(
+    ({ files, time, columns }) =>
+      run(
+        ...['forecast', 'borrow', ...files, '--timestamp-column', time, '--value-columns', columns],
+        ...['--visible', visible],
+      ).series,
+  );
+const shifts = JSON.parse(
+  execFileSync(process.execPath, [join(import.meta.dirname, 'level-shifts.mjs')], { encoding: 'utf8' }),
+);
 
 const mean = (values) => values.reduce((sum, v) => sum + v, 0) / values.length;
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
@@ -63,16 +67,28 @@ const rows = fine.map(
 const summary = (name, series) => {
   const relative = series.map((s) => s.relativeToSeasonalNaive).filter((r) => r !== null);
   const mature = series.filter((s) => s.mature);
-  const geometric = (values) => Math.exp(mean(values.map(Math.log)));
   const bucket = (b) =>
     `${percent(mean(mature.map((s) => s.coverageByBucket[b].p90)))} / ${percent(mean(mature.map((s) => s.coverageByBucket[b].p99)))}`;
   return `| ${name} | ${relative.length} | ${geometric(relative).toFixed(3)} | ${geometric(mature.map((s) => s.relativeToSeasonalNaive)).toFixed(3)} | ${relative.filter((r) => r > 1).length} | ${bucket(0)} | ${bucket(1)} | ${bucket(2)} |`;
 };
-const lent = ['6h', '12h'].flatMap((visible) =>
-  borrowed(visible).map(
+const lendings = ['6h', '12h'].map((visible) => ({ visible, series: borrowed(visible) }));
+const lent = lendings.flatMap(({ visible, series }) =>
+  series.map(
     (s) =>
       `| ${s.series} | ${visible} | ${s.flatMae.toPrecision(3)} | ${s.aloneMae.toPrecision(3)} | ${s.borrowedMae.toPrecision(3)} | ${s.borrowedToFlat.toFixed(2)} |`,
   ),
+);
+const geometric = (values) => Math.exp(mean(values.map(Math.log)));
+const lentInAll = lendings
+  .map(({ visible, series }) => {
+    const ratios = series.map((s) => s.borrowedToFlat);
+    const alone = geometric(series.map((s) => s.aloneMae / s.flatMae));
+    return `with ${visible} visible ${geometric(ratios).toFixed(2)} over ${ratios.length} series (from the visible hours alone ${alone.toFixed(2)}), worse than flat on ${ratios.filter((r) => r > 1).length}`;
+  })
+  .join('; ');
+const moved = shifts.series.map(
+  (s) =>
+    `| ${s.series} | ${s.stepSeconds} s | ${s.origins} | ${s.keptRelative.toFixed(3)} | ${s.movedRelative.toFixed(3)} | ${s.movedToKept.toFixed(2)} |`,
 );
 writeFileSync(
   join(root, 'docs/forecasting.md'),
@@ -104,16 +120,26 @@ Origins, choice and calibration use the past only. The constants, and the table 
 (\`src/forecast/recipe/prior-scores.ts\`, printed by \`node bench/forecast/prior-scores.mjs\`), were chosen on series of this kind,
 these among them: expect somewhat less on others.
 
-What borrowing is worth where all but the last hours are hidden (\`tidegate forecast borrow\`, mean absolute error of the day ahead):
+What borrowing is worth where all but the last hours are hidden (\`tidegate forecast borrow\`, mean absolute error of the day ahead).
+Donors are all other series of the same kind (\`bench/forecast/families.mjs\`), alike or not: no fingerprint chose among them, as it
+does in the gateway, which borrows above a similarity of 0.8 only. Borrowed by flat, geometric mean: ${lentInAll}.
 
 | series | visible | flat at the current level | from the visible hours alone | with the shape of the other | borrowed / flat |
 |---|---|---|---|---|---|
 ${lent.join('\n')}
 
+What bringing the history to a new level is worth (\`node bench/forecast/level-shifts.mjs\`): the day ahead at every origin at which a
+lasting step was seen, error by that of repeating the day:
+
+| series | steps | origins | old level kept | at the new level | new / old |
+|---|---|---|---|---|---|
+${moved.join('\n')}
+
 ## How it works
 
 1. **History** (\`known-history.ts\`): gaps are filled from the past; events of the calendar are taken out and their effect is learnt from
    earlier ones of the name, or given (\`calendar.ts\`); a series with less than a week of its own is prolonged by its donors (\`borrow.ts\`);
+   which lend less where they move more than it does;
    a lasting step of the level, sooner where the fingerprint changed too, brings the history before it to the new level (\`regime.ts\`).
 2. **Season** (\`seasons.ts\`): as configured, tested by the series' autocorrelation and said so where it does not show; \`cycle.seasons: []\`
    = detected.
@@ -127,13 +153,16 @@ ${lent.join('\n')}
    rank. In a surge the first hour follows the last minutes (\`surge.ts\`).
 5. **Bands** (\`bands.ts\`): quantiles of realised errors in units of their scale, mixed with a Laplace distribution while they are few,
    widened or narrowed by an adaptive conformal tracker (Gibbs and Candès, 2021).
-6. **Record** (\`catch-up.ts\`): four origins a season are judged as soon as their horizon was observed: forecast again from the values
+6. **Near future** (\`nowcast/\`; planning a few steps ahead): linear rules on values and on logarithms, with the least squared and the
+   least absolute residuals, and three simple ones, mixed by ML-Poly (Gaillard, Stoltz and van Erven, 2014) on realised errors.
+7. **Record** (\`catch-up.ts\`): four origins a season are judged as soon as their horizon was observed: forecast again from the values
    before them, which gives what was forecast then. Errors by member and part of the horizon are kept in \`forecast_errors\`; a start
    without them makes up for the last fourteen seasons, some at a time.
 
 Every forecast says its mix, the steps of its own history, its realised error by seasonal naive's, what its bands covered, season,
 events, changes and donors, or why it was refused; \`tidegate forecast show WORKLOAD\` draws it. Forecasts run in worker threads with a
-time limit; a slice that is late is forecast by members that cannot hang.
+time limit; a model that hangs or crashes is left out of that series for a day, others stand in, and the forecast names it with the
+reason (table \`forecasts\`, \`failures\` of the API, \`tidegate forecast show\`). A series that cannot be forecast is refused by itself.
 
 \`\`\`yaml
 forecast:

@@ -13,6 +13,7 @@ export interface BorrowScore {
 }
 
 const STARTS = 12;
+/** What donors are known for at the first start; half of a series that is shorter than twice as much. */
 const DONOR_DAYS = 14;
 
 /**
@@ -29,9 +30,9 @@ export function scoreBorrowing(
   visible: number,
 ): BorrowScore | undefined {
   const { values, startMs, stepMs } = series;
-  const first = DONOR_DAYS * day;
+  const first = Math.min(DONOR_DAYS * day, Math.floor(values.length / 2));
   const room = values.length - day - first;
-  if (room < 1 || donors.length === 0) return undefined;
+  if (first < visible || room < 1 || donors.length === 0) return undefined;
   const filled = fillFromPast(values, day);
   const hour = Math.max(1, Math.round(day / 24));
   const sums = { flat: 0, alone: 0, borrowed: 0, count: 0 };

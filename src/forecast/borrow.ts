@@ -1,4 +1,4 @@
-import { meanOf } from '../base/statistics.js';
+import { meanOf, median } from '../base/statistics.js';
 import { fillFromPast } from './prepare.js';
 import type { Donor, SeriesHistory } from './types.js';
 
@@ -8,7 +8,7 @@ export const BORROWING_SEASONS = 7;
 const BORROWED_SEASONS = 14;
 /** How sharply nearer fingerprints are preferred. */
 const SHARPNESS = 8;
-/** Share of the donors' deviations from their own mean that is taken over: alike is not equal. */
+/** Share of the donors' deviations from their own mean that is taken over at most: alike is not equal. */
 const TRUST = 0.8;
 
 /** A value of a donor at a time, moved by whole weeks into what is known of it; NaN where nothing is. */
@@ -19,10 +19,24 @@ function valueAt(history: SeriesHistory, filled: Float64Array, week: number, ste
   return at >= 0 && at < history.values.length ? filled[at]! : Number.NaN;
 }
 
+/** The middle one, which bursts do not lift; the mean of what is mostly nothing. */
+function levelOf(values: Float64Array): number {
+  const middle = median(values);
+  return middle > 0 ? middle : meanOf(values);
+}
+
+/** Mean absolute deviation from the mean. */
+function spreadOf(values: Float64Array): number {
+  const mean = meanOf(values);
+  return meanOf(values.map((value) => Math.abs(value - mean)));
+}
+
 /**
  * Prolongs a young series into the past by the shape of its donors: their values at those times (of the same time of
  * the week where they were not there yet), each relative to its level while the young series was seen, at the young
- * series' level. Own values always win, so what is borrowed fades as they come.
+ * series' level. A donor that moves more than the young series, at the times of day at which that was seen, lends
+ * accordingly less of its movement: a steady workload is not given the bursts of another. Own values always win, so
+ * what is borrowed fades as they come.
  *
  * @returns the prolonged series and how many of its steps are borrowed; `undefined` when no donor says anything
  */
@@ -34,8 +48,9 @@ export function prolong(
   donors: readonly Donor[],
 ): { readonly values: Float64Array; readonly borrowed: number } | undefined {
   const week = 7 * day;
-  const level = meanOf(own);
+  const level = levelOf(own);
   if (!(level > 0) || own.length >= BORROWING_SEASONS * day) return undefined;
+  const ownSpread = spreadOf(own) / level;
   const borrowed = BORROWED_SEASONS * day;
   const sum = new Float64Array(borrowed);
   const weights = new Float64Array(borrowed);
@@ -46,13 +61,20 @@ export function prolong(
     const during = own
       .map((_, i) => valueAt(history, filled, week, offset + i))
       .filter((v) => !Number.isNaN(v));
-    const then = meanOf(during);
+    const then = levelOf(during);
     if (during.length === 0 || !(then > 0)) continue;
     const weight = similarity ** SHARPNESS;
+    const spreads: number[] = [];
+    for (let back = 0; back <= BORROWED_SEASONS; back += 1) {
+      const seen = own.map((_, i) => valueAt(history, filled, week, offset - back * day + i));
+      if (!seen.some(Number.isNaN)) spreads.push(spreadOf(seen) / then);
+    }
+    const usual = spreads.length === 0 ? 0 : spreads.reduce((sum, one) => sum + one, 0) / spreads.length;
+    const trust = usual > 0 ? TRUST * Math.min(1, ownSpread / usual) : 0;
     for (let i = 0; i < borrowed; i += 1) {
       const value = valueAt(history, filled, week, offset - borrowed + i);
       if (Number.isNaN(value)) continue;
-      sum[i]! += weight * (1 + TRUST * (value / then - 1)) * level;
+      sum[i]! += weight * (1 + trust * (value / then - 1)) * level;
       weights[i]! += weight;
     }
   }
