@@ -37,6 +37,7 @@ const USUAL_SHARE = 0.25;
 /** Columns separated by commas, semicolons or tabs, whichever the header has most of. */
 export function readCsv(text: string, file: string): CsvTable {
   const first = text.slice(0, text.search(/\r?\n|$/)).replace(/"[^"]*"/g, '');
+  if (text.trim() === '') throw fail('TG_FORECAST_CSV', { file, reason: 'it is empty' });
   const delimiter = [',', ';', '\t'].sort((a, b) => first.split(b).length - first.split(a).length)[0]!;
   try {
     const all = parse(text, {

@@ -74,7 +74,7 @@ describe('files', () => {
   it.each([
     ['one point', 't,v\n0,1\n', /1 of 1 rows/],
     ['only NaN', 't,v\n0,NaN\n60,\n120,null\n', /0 of 3 rows/],
-    ['nothing', '', /no column/],
+    ['nothing', '', /it is empty/],
     ['years between seconds', 't,v\n0,1\n1,2\n2,2\n3,1\n4000000000,3\n', /spread over/],
   ])('with %s are refused by name', (_name, text, reason) =>
     expect(() => parseSeries(text, 'x', 't', 'v')).toThrow(reason),
@@ -127,7 +127,9 @@ describe('the command', () => {
         'gaps.csv',
         hours(24 * 12, (i) => load(i, 24)).filter((_, i) => i % 50 < 40),
       ),
+      join(folder, 'empty.csv'),
     ];
+    writeFileSync(join(folder, 'empty.csv'), '\n');
     const { series, summary, cpuSeconds } = backtest(...files);
     expect(series.map((s: { status: string }) => s.status)).toEqual([
       'ok',
@@ -135,7 +137,9 @@ describe('the command', () => {
       'refused',
       'learning',
       'learning',
+      'refused',
     ]);
+    expect(series[5].refusal).toMatch(/empty\.csv: it is empty/);
     expect(series[1].refusal).toMatch(/1 of 1 rows/);
     for (const s of series)
       expect(s).toMatchObject({

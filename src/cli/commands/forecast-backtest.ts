@@ -38,6 +38,13 @@ interface Options {
   readonly output: OutputFormat;
 }
 
+/** A series to be scored. */
+interface Wanted {
+  readonly file: string;
+  readonly column?: string;
+  readonly read: () => RegularSeries | TidegateError;
+}
+
 /** `288` = steps, `1d` = a duration. */
 function stepsOf(name: string, text: string, stepMs: number): number {
   const first = text.split(',')[0]!.trim();
@@ -48,7 +55,7 @@ function stepsOf(name: string, text: string, stepMs: number): number {
 }
 
 /** One file without usable rows says so in its row; the others are scored all the same. */
-function readOrRefuse(read: () => RegularSeries): RegularSeries | TidegateError {
+function orRefusal<T>(read: () => T): T | TidegateError {
   try {
     return read();
   } catch (error) {
@@ -84,17 +91,19 @@ export function registerBacktest(forecast: Command, context: CliContext): void {
       if (models !== undefined) assertModels(models);
       const rows: Row[] = [];
       const progress = progressOn(context);
-      const wanted = files.flatMap((file) => {
-        const table = readCsv(readText(file), file);
+      const wanted = files.flatMap((file): Wanted[] => {
+        const text = readText(file);
+        const table = orRefusal(() => readCsv(text, file));
+        if (table instanceof TidegateError) return [{ file, read: () => table }];
         const columns = valueColumns(table, file, options.valueColumn);
         return columns.map((column) => ({
           file,
-          read: () => seriesOf(table, file, options.timestampColumn, column),
+          read: () => orRefusal(() => seriesOf(table, file, options.timestampColumn, column)),
           ...(columns.length > 1 ? { column } : {}),
         }));
       });
       for (const [i, { file, read, ...named }] of wanted.entries()) {
-        const series = readOrRefuse(read);
+        const series = read();
         if (series instanceof TidegateError) {
           rows.push({ file, ...named, ...refusedSeries(0, series.message) });
           continue;
