@@ -46,7 +46,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	exports.Set("layout", Layout(env));
 	tidegate::InitApplications(env, exports);
 	tidegate::InitCapture(env, exports);
-	tidegate::InitMeters(env, exports);
+	tidegate::InitInterfaceProbe(env, exports);
+	tidegate::InitKernelMeter(env, exports);
 	tidegate::InitFlood(env, exports);
 	tidegate::InitFrameRun(env, exports);
 	tidegate::InitHostProbe(env, exports);
@@ -55,6 +56,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	tidegate::InitPrivileges(env, exports);
 	tidegate::InitReplay(env, exports);
 	tidegate::InitRingBench(env, exports);
+	tidegate::InitUserMeter(env, exports);
 	tidegate::InitZstd(env, exports);
 	return exports;
 }

@@ -4,7 +4,7 @@
 #include "addon.h"
 #include "bpf_error.h"
 #include "capture.h"
-#include "nic_probe.h"
+#include "capture_values.h"
 #include "options.h"
 #include "steering_binding.h"
 
@@ -50,23 +50,8 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 	      events_(info.Env(), info[1].As<Napi::Function>(), "tidegate capture")
 	{
 		Napi::Object options = info[0].As<Napi::Object>();
-		LoaderOptions loader;
-		CaptureOptions capture{TableOptions(options),
-				       std::chrono::milliseconds(U32Option(options, "batchMs"))};
-
-		loader.object_path = StringOption(options, "objectPath");
-		loader.settings = CacheSettings(options);
-		loader.idle_ticks = U32Option(options, "idleTicks");
-		loader.sweep_period_ns = static_cast<uint64_t>(NumberOption(options, "sweepPeriodNs"));
-		loader.sweep_slice = U32Option(options, "sweepSlice");
-		loader.ring_bytes = U32Option(options, "ringBytes");
-		loader.pin_directory = StringOption(options, "pinDirectory");
-		loader.sweep_per_batch = U32Option(options, "sweepPerBatch");
-		loader.clock_packets = U32Option(options, "clockPackets");
-		loader.steering = options.Get("steering").As<Napi::Boolean>();
-		loader.head_wants = HeadWantsOption(options);
-		loader.egress = options.Get("egress").As<Napi::Boolean>();
-		loader.behind_xdp = options.Get("behindXdp").As<Napi::Boolean>();
+		LoaderOptions loader = GatewayOptions(options);
+		CaptureOptions capture = ReaderOptions(options);
 		BpfError failure = loader_.Load(loader);
 
 		if (failure) {
@@ -109,15 +94,9 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 
 		for (const auto &predecessor : loader_.predecessors())
 			predecessors.push_back(predecessor->datapath());
-		int error = state_.Open(path,
-					{.datapath = loader_.datapath_id(),
-					 .cpus = loader_.cpus(),
-					 .slabs = static_cast<uint32_t>(slabs_.memory.size()),
-					 .entry_bytes = FlowTable::entry_bytes(),
-					 .chunk_entries = FlowTable::chunk_entries(),
-					 .slab_bytes = slabs_.memory[0].bytes,
-					 .columns = ColumnsHash()},
-					predecessors);
+		int error = state_.Open(
+		    path, FlowTable::ShapeOf(loader_.datapath_id(), loader_.cpus(), slabs_.memory),
+		    predecessors);
 
 		if (!error)
 			return &state_;
@@ -275,21 +254,8 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 	Napi::Value Counters(const Napi::CallbackInfo &info)
 	{
 		bool scan = info[0].As<Napi::Boolean>();
-		CaptureCounters counters = capture_->Counters(scan);
-		Napi::Object result = CountersObject(info.Env(), counters.kernel);
 
-		SetTableCounters(result, counters.table);
-		result.Set("writtenPackets", static_cast<double>(counters.written_packets));
-		result.Set("writtenRows", static_cast<double>(counters.written_rows));
-		SetApplicationCounters(result, counters.applications);
-		result.Set("missingRecords", static_cast<double>(counters.missing_records));
-		if (scan) {
-			result.Set("scannedCache", static_cast<double>(counters.scanned_cache));
-			result.Set("scannedRings", static_cast<double>(counters.scanned_rings));
-			result.Set("scannedTable", static_cast<double>(counters.scanned_table));
-			result.Set("quiet", counters.quiet);
-		}
-		return result;
+		return CaptureCountersObject(info.Env(), capture_->Counters(scan), scan);
 	}
 
 	// interfaceCounters(ifindex) -> {packets, octets, txPackets, txOctets}
@@ -351,40 +317,9 @@ class CaptureBinding : public Napi::ObjectWrap<CaptureBinding>
 	bool released_ = false;
 };
 
-namespace
-{
-// probeInterface(name, netns) -> {index, mtu, driver, xdp: none | native | generic | offload, programId}
-Napi::Value ProbeInterfaceJs(const Napi::CallbackInfo &info)
-{
-	NicFacts facts;
-	int error = ProbeNic(info[0].As<Napi::String>(), info[1].As<Napi::String>(), &facts);
-
-	if (error) {
-		ThrowBpfError(info.Env(), BpfError{error, "look at the interface", ""});
-		return info.Env().Undefined();
-	}
-	Napi::Object result = Napi::Object::New(info.Env());
-
-	result.Set("index", facts.ifindex);
-	result.Set("mtu", facts.mtu);
-	result.Set("driver", facts.driver);
-	result.Set("up", facts.up);
-	result.Set("xdp", facts.xdp_mode);
-	result.Set("programId", facts.program_id);
-	result.Set("stripsVlan", facts.strips_vlan);
-	result.Set("tellsVlan", facts.tells_vlan);
-	if (facts.xdp_features)
-		result.Set("xdpFeatures", static_cast<double>(*facts.xdp_features));
-	else
-		result.Set("xdpFeatures", info.Env().Null());
-	return result;
-}
-} // namespace
-
 void InitCapture(Napi::Env env, Napi::Object exports)
 {
 	exports.Set("Capture", CaptureBinding::Define(env));
-	exports.Set("probeInterface", Napi::Function::New(env, ProbeInterfaceJs, "probeInterface"));
 }
 
 } // namespace tidegate

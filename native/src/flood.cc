@@ -18,6 +18,7 @@
 #include "bpf_error.h"
 #include "nic_probe.h"
 #include "options.h"
+#include "promise_worker.h"
 
 namespace tidegate
 {
@@ -105,27 +106,20 @@ int SendFrom(const FloodOptions &options, uint32_t thread, uint32_t packets)
 	return error;
 }
 
-class FloodWorker : public Napi::AsyncWorker
-{
-      public:
-	FloodWorker(Napi::Env env, FloodOptions options)
-	    : Napi::AsyncWorker(env), options_(std::move(options)),
-	      deferred_(Napi::Promise::Deferred::New(env))
-	{
-	}
-	Napi::Promise promise() const { return deferred_.Promise(); }
+struct Flood {
+	FloodOptions options;
 
-      private:
-	void Execute() override
+	std::string Run()
 	{
-		std::vector<int> errors(options_.threads, 0);
+		std::vector<int> errors(options.threads, 0);
 		std::vector<std::thread> threads;
+		std::string problem;
 
-		for (uint32_t i = 0; i < options_.threads; i++) {
+		for (uint32_t i = 0; i < options.threads; i++) {
 			threads.emplace_back([this, i, &errors] {
 				int sent = 0;
-				int entered = InNetworkNamespace(options_.netns, [&] {
-					sent = SendFrom(options_, i, options_.packets / options_.threads);
+				int entered = InNetworkNamespace(options.netns, [&] {
+					sent = SendFrom(options, i, options.packets / options.threads);
 				});
 
 				errors[i] = entered ? entered : sent;
@@ -135,14 +129,12 @@ class FloodWorker : public Napi::AsyncWorker
 			thread.join();
 		for (int error : errors) {
 			if (error)
-				SetError(std::string("send: ") + strerror(error));
+				problem = std::string("send: ") + strerror(error);
 		}
+		return problem;
 	}
-	void OnOK() override { deferred_.Resolve(Env().Undefined()); }
-	void OnError(const Napi::Error &error) override { deferred_.Reject(error.Value()); }
 
-	FloodOptions options_;
-	Napi::Promise::Deferred deferred_;
+	Napi::Value Result(Napi::Env env) const { return env.Undefined(); }
 };
 
 // flood({netns, device, packets, threads, flows (0 = any source), seed, flags}) -> Promise: all threads send
@@ -162,11 +154,7 @@ Napi::Value FloodJs(const Napi::CallbackInfo &info)
 		ThrowBpfError(info.Env(), BpfError{EINVAL, "flood outside a network namespace", ""});
 		return info.Env().Undefined();
 	}
-	FloodWorker *worker = new FloodWorker(info.Env(), std::move(flood));
-	Napi::Promise promise = worker->promise();
-
-	worker->Queue();
-	return promise;
+	return PromiseWorker<Flood>::Queue(info.Env(), std::make_unique<Flood>(std::move(flood)));
 }
 } // namespace
 

@@ -5,12 +5,18 @@
 namespace tidegate
 {
 
-uint32_t FlowTable::entry_bytes()
+StateShape FlowTable::ShapeOf(uint32_t datapath, uint32_t cpus, const std::vector<SlabMemory> &slabs)
 {
 	static_assert(offsetof(Entry, first_ns) == 64 && offsetof(Entry, octets) == 128 &&
 		      offsetof(Entry, low) == 192 && offsetof(Entry, head) == Entry::kHotBytes);
 	static_assert(sizeof(Entry) <= StateFile::kImageBytes);
-	return sizeof(Entry);
+	return {.datapath = datapath,
+		.cpus = cpus,
+		.slabs = static_cast<uint32_t>(slabs.size()),
+		.entry_bytes = sizeof(Entry),
+		.chunk_entries = kChunk,
+		.slab_bytes = slabs[0].bytes,
+		.columns = ColumnsHash()};
 }
 
 void FlowTable::Protect(uint32_t index)

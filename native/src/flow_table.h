@@ -72,9 +72,8 @@ class FlowTable
 	};
 	void Merge(const DeltaRun &records, const ClockBase &clock, const Origin *from = nullptr);
 
-	// Bytes of an entry and entries of a chunk, for the shape of a state.
-	static uint32_t entry_bytes();
-	static uint32_t chunk_entries() { return kChunk; }
+	// The shape of a state for a table and its slabs.
+	static StateShape ShapeOf(uint32_t datapath, uint32_t cpus, const std::vector<SlabMemory> &slabs);
 
 	// Packets and octets taken over from an earlier process.
 	uint64_t inherited_packets() const { return inherited_packets_; }

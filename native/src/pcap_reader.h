@@ -45,6 +45,13 @@ class PcapReader
 	};
 	enum class Step { Packet, Other, Stop };
 
+	static constexpr uint32_t kSectionBlock = 0x0a0d0d0a; // how a pcapng file begins
+	static constexpr uint64_t kSecond = 1000000000ull;
+	// Four times libpcap's MAXIMUM_SNAPLEN: a length beyond is damage, not data.
+	static constexpr uint32_t kMaximumCaptured = 1 << 20;
+
+	static uint32_t WireLength(uint32_t original, uint32_t captured);
+	static uint64_t Nanoseconds(int64_t seconds, uint64_t rest);
 	Step Damage(const char *what);
 	// What a step does that finds fewer octets than it needs: nothing when only a refill is missing.
 	Step Short(const char *what);

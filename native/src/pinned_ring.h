@@ -6,17 +6,14 @@
 #include <cstdint>
 #include <functional>
 
+#include "ring_map.h"
+
 namespace tidegate
 {
 
 class PinnedRing
 {
       public:
-	PinnedRing() = default;
-	~PinnedRing();
-	PinnedRing(const PinnedRing &) = delete;
-	PinnedRing &operator=(const PinnedRing &) = delete;
-
 	// Maps the ring behind `fd` (not owned). Returns 0 or an errno.
 	int Open(int fd);
 
@@ -26,13 +23,10 @@ class PinnedRing
 
 	// Gives the space up to a position back, never what was given back before.
 	void Consume(uint64_t end);
-	void ConsumeAll() { Consume(__atomic_load_n(producer_, __ATOMIC_ACQUIRE)); }
+	void ConsumeAll() { Consume(ring_.produced()); }
 
       private:
-	uint64_t *consumer_ = nullptr;
-	const uint64_t *producer_ = nullptr;
-	const uint8_t *data_ = nullptr; // mapped twice in a row
-	size_t bytes_ = 0, page_ = 0;
+	RingMap ring_;
 };
 
 } // namespace tidegate

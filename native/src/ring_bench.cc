@@ -142,13 +142,7 @@ Napi::Value BenchRing(const Napi::CallbackInfo &info)
 	StateFile state;
 	uint64_t before = PrivateBytes();
 
-	if (!path.empty() && state.Open(path, {.datapath = 0,
-					       .cpus = 1,
-					       .slabs = static_cast<uint32_t>(slabs.memory.size()),
-					       .entry_bytes = FlowTable::entry_bytes(),
-					       .chunk_entries = FlowTable::chunk_entries(),
-					       .slab_bytes = slabs.memory[0].bytes,
-					       .columns = ColumnsHash()})) {
+	if (!path.empty() && state.Open(path, FlowTable::ShapeOf(0, 1, slabs.memory))) {
 		Napi::Error::New(info.Env(), "cannot make " + path).ThrowAsJavaScriptException();
 		return info.Env().Undefined();
 	}

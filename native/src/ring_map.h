@@ -34,21 +34,21 @@ class RingMap
 	// Gives the space up to `position` back to the kernel.
 	void Consume(uint64_t position) { __atomic_store_n(consumer_, position, __ATOMIC_RELEASE); }
 
-	// The record that begins at `position`, before produced(). False when it is still being written.
+	// The record that begins at `position`, before produced(). False when it is still being written; its
+	// length and end are known even so.
 	bool Read(uint64_t position, Record *record) const
 	{
 		const uint8_t *header = data_ + (position & (bytes_ - 1));
 		uint32_t length =
 		    __atomic_load_n(reinterpret_cast<const uint32_t *>(header), __ATOMIC_ACQUIRE);
 
-		if (length & BPF_RINGBUF_BUSY_BIT)
-			return false;
 		record->discarded = (length & BPF_RINGBUF_DISCARD_BIT) != 0;
-		record->length = length & ~static_cast<uint32_t>(BPF_RINGBUF_DISCARD_BIT);
+		record->length =
+		    length & ~static_cast<uint32_t>(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
 		record->data = header + BPF_RINGBUF_HDR_SZ;
 		record->end =
 		    position + (static_cast<uint64_t>(record->length) + BPF_RINGBUF_HDR_SZ + 7) / 8 * 8;
-		return true;
+		return !(length & BPF_RINGBUF_BUSY_BIT);
 	}
 
       private:

@@ -177,6 +177,28 @@ void UserMeter::AdvanceTo(uint64_t time_ns)
 	table_.Advance(clock());
 }
 
+// Loops that do nothing else, so that address translations overlap; see kGroup in flow_merge.cc.
+void UserMeter::PrefetchEntries(size_t count)
+{
+	Cache &c = *cache_;
+
+	for (size_t i = 0; i < count; i++)
+		c.index.Prefetch(c.tags[i]);
+	for (size_t i = 0; i < count; i++) {
+		c.guesses[i] = c.index.Find(c.tags[i], [](uint32_t) { return true; });
+		if (c.guesses[i] != TagIndex::kNone)
+			__builtin_prefetch(&c.entries[c.guesses[i]], 1);
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (c.guesses[i] == TagIndex::kNone)
+			continue;
+		const uint8_t *entry = reinterpret_cast<const uint8_t *>(&c.entries[c.guesses[i]]);
+
+		for (size_t line = kLine; line < sizeof(tg_delta); line += kLine)
+			__builtin_prefetch(entry + line, 1);
+	}
+}
+
 size_t UserMeter::Packets(const CapturedPacket *packets, size_t count)
 {
 	Cache &c = *cache_;
@@ -190,19 +212,8 @@ size_t UserMeter::Packets(const CapturedPacket *packets, size_t count)
 		if (c.packets[i].fragment)
 			tg_fragment_follow(c.fragments.data(), &c.packets[i]);
 		c.tags[i] = TagOf(c.packets[i].key, settings_);
-		c.index.Prefetch(c.tags[i]);
 	}
-	for (size_t i = 0; i < count; i++) {
-		uint32_t number = c.index.Find(c.tags[i], [](uint32_t) { return true; });
-
-		c.guesses[i] = number;
-		if (number == TagIndex::kNone)
-			continue;
-		const uint8_t *entry = reinterpret_cast<const uint8_t *>(&c.entries[number]);
-
-		for (size_t line = 0; line < sizeof(tg_delta); line += kLine)
-			__builtin_prefetch(entry + line, 1);
-	}
+	PrefetchEntries(count);
 	for (size_t i = 0; i < count; i++) {
 		// Time 0 stands for "none" here and in the table.
 		uint64_t time_ns = std::max<uint64_t>(packets[i].time_ns, 1 << TG_TICK_SHIFT);

@@ -42,6 +42,7 @@ class UserMeter
       private:
 	struct Cache;
 
+	void PrefetchEntries(size_t count); // of the burst
 	void AdvanceTo(uint64_t time_ns);
 	void Meter(size_t i, const CapturedPacket &captured); // packet i of the burst
 	uint32_t TakeEntry();

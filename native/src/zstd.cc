@@ -1,6 +1,7 @@
 // Zstandard off the event loop: Node 20 has none of its own, and the store's backlog is worth a third of its
 // disk.
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,72 +9,59 @@
 #include <zstd.h>
 
 #include "addon.h"
+#include "promise_worker.h"
 
 namespace
 {
 
 // One call of libzstd on a thread of libuv's pool. The input is referenced, not copied, until the promise
 // settles.
-class ZstdWork : public Napi::AsyncWorker
+class ZstdWork
 {
       public:
-	ZstdWork(Napi::Env env, Napi::Uint8Array input, int level, size_t limit)
-	    : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)),
-	      input_(Napi::Persistent(input)), data_(input.Data()), size_(input.ByteLength()), level_(level),
+	// Compresses at a level from 1 on; level 0 takes apart what holds at most `limit` octets.
+	ZstdWork(Napi::Uint8Array input, int level, size_t limit)
+	    : input_(Napi::Persistent(input)), data_(input.Data()), size_(input.ByteLength()), level_(level),
 	      limit_(limit)
 	{
 	}
 
-	Napi::Promise Promise() { return deferred_.Promise(); }
+	std::string Run() { return level_ > 0 ? Compress() : Decompress(); }
 
-      protected:
-	void Execute() override
-	{
-		if (level_ > 0)
-			Compress();
-		else
-			Decompress();
-	}
-
-	void OnOK() override
+	Napi::Value Result(Napi::Env env)
 	{
 		auto *output = new std::vector<uint8_t>(std::move(output_));
 
-		deferred_.Resolve(Napi::Buffer<uint8_t>::New(
-		    Env(), output->data(), output->size(),
-		    [](Napi::Env, uint8_t *, std::vector<uint8_t> *owner) { delete owner; }, output));
+		return Napi::Buffer<uint8_t>::New(
+		    env, output->data(), output->size(),
+		    [](Napi::Env, uint8_t *, std::vector<uint8_t> *owner) { delete owner; }, output);
 	}
-
-	void OnError(const Napi::Error &error) override { deferred_.Reject(error.Value()); }
 
       private:
-	void Compress()
+	std::string Compress()
 	{
 		output_.resize(ZSTD_compressBound(size_));
-		Finish(ZSTD_compress(output_.data(), output_.size(), data_, size_, level_));
+		return Finish(ZSTD_compress(output_.data(), output_.size(), data_, size_, level_));
 	}
 
-	void Decompress()
+	std::string Decompress()
 	{
 		const unsigned long long size = ZSTD_getFrameContentSize(data_, size_);
 
-		if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN || size > limit_) {
-			SetError("not a zstd frame of a size that can be true");
-			return;
-		}
+		if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN || size > limit_)
+			return "not a zstd frame of a size that can be true";
 		output_.resize(size);
-		Finish(ZSTD_decompress(output_.data(), output_.size(), data_, size_));
+		return Finish(ZSTD_decompress(output_.data(), output_.size(), data_, size_));
 	}
 
-	void Finish(size_t result)
+	std::string Finish(size_t result)
 	{
 		if (ZSTD_isError(result))
-			SetError(ZSTD_getErrorName(result));
-		else
-			output_.resize(result);
+			return ZSTD_getErrorName(result);
+		output_.resize(result);
+		return "";
 	}
 
-	Napi::Promise::Deferred deferred_;
 	Napi::Reference<Napi::Uint8Array> input_;
 	const uint8_t *data_;
 	size_t size_;
@@ -89,11 +77,8 @@ Napi::Value Run(const Napi::CallbackInfo &info, int level, size_t limit)
 		Napi::TypeError::New(info.Env(), "octets expected").ThrowAsJavaScriptException();
 		return info.Env().Undefined();
 	}
-	auto *work = new ZstdWork(info.Env(), info[0].As<Napi::Uint8Array>(), level, limit);
-	Napi::Promise promise = work->Promise();
-
-	work->Queue();
-	return promise;
+	return tidegate::PromiseWorker<ZstdWork>::Queue(
+	    info.Env(), std::make_unique<ZstdWork>(info[0].As<Napi::Uint8Array>(), level, limit));
 }
 
 // zstdCompress(octets, level 1..19): Promise<Buffer>, one frame that names its content's size.

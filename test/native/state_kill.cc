@@ -62,15 +62,7 @@ void Consume(const char *path, int log)
 
 	for (auto &slab : memory)
 		slabs.push_back({slab.data(), slab.size()});
-	StateShape shape{.datapath = 1,
-			 .cpus = 1,
-			 .slabs = kSlabs,
-			 .entry_bytes = FlowTable::entry_bytes(),
-			 .chunk_entries = FlowTable::chunk_entries(),
-			 .slab_bytes = layout.bytes(),
-			 .columns = ColumnsHash()};
-
-	if (state.Open(path, shape))
+	if (state.Open(path, FlowTable::ShapeOf(1, 1, slabs)))
 		_exit(2);
 	auto deliver = [&](uint32_t number) {
 		const uint32_t *header = reinterpret_cast<const uint32_t *>(memory[number].data());
