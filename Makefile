@@ -123,7 +123,7 @@ test: setup-test build lint build/test/other-layout build/test/foreign.bpf.o
 # A datapath of another layout, which a test drains: the loader and the programs compiled with TG_TRIAL_LAYOUT.
 TRIAL := -DTG_TRIAL_LAYOUT -DTG_ABI_VERSION=1004
 TRIAL_LOADER := test/capture/fixtures/other-layout.cc $(wildcard native/src/loader*.cc) \
-	$(addprefix native/src/,predecessor.cc pinned_ring.cc delta_decoder.cc btf_fields.cc nic_probe.cc xdp_features.cc)
+	$(addprefix native/src/,predecessor.cc pinned_ring.cc ring_map.cc delta_decoder.cc btf_fields.cc nic_probe.cc xdp_features.cc)
 
 build/test/other-layout: $(TRIAL_LOADER) $(BPF_SOURCES) $(wildcard native/src/*.h) | $(STAMPS)/debian
 	$(call say,a datapath of another layout)

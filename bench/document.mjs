@@ -76,6 +76,26 @@ const TABLES = {
       `At most ${number(r.mostActiveFlows)} flows were held (\`maxFlows\` ${number(r.maxFlows)}), and the process grew by ${number(r.mostMemoryBytes / 2 ** 20)} MiB. Of the ${number(r.prefixes)} /16 that sources were of, ${number(r.prefixesComplete)} have every packet in records of their own; what the others miss is what is in the protocol's record or lost, to the packet.`,
     ].join('\n\n');
   },
+  replay({ capture, rows, ratioToSoftflowd, machine }) {
+    const peer = rows.find((r) => r.tool === 'softflowd');
+    return [
+      `${number(capture.packets)} packets of ${number(capture.flows)} flows, ${number(capture.octets / capture.packets)} octets on average, page-cached, on ${on({ machine })}`,
+      table(
+        ['tool', 'CPU time of', 'packets a CPU second', 'best', 'worst', 'of softflowd'],
+        rows.map((r) => [
+          `\`${r.tool}\``,
+          r.covers,
+          number(r.packetsPerCpuSecond),
+          number(r.best),
+          number(r.worst),
+          peer === undefined ? '–' : number(r.packetsPerCpuSecond / peer.packetsPerCpuSecond, 1),
+        ]),
+      ),
+      ...(ratioToSoftflowd === null
+        ? []
+        : [`Median of the rounds' ratios to softflowd: ${number(ratioToSoftflowd, 1)}.`]),
+    ].join('\n\n');
+  },
   plan: (rows) =>
     table(
       ['workloads', 'periods', 'seconds to a plan', 'the first one'],
