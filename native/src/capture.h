@@ -14,6 +14,7 @@
 #include "applications.h"
 #include "flow_table.h"
 #include "head_reader.h"
+#include "inheriting_mutex.h"
 #include "loader.h"
 #include "ring_reader.h"
 #include "slabs.h"
@@ -109,7 +110,8 @@ class Capture
 	std::vector<std::unique_ptr<RingReader>> rings_;
 	StateFile *state_;
 	std::thread thread_;
-	std::mutex mutex_; // guards table_, writer_ and rings_ between the reader and Counters()
+	// Guards table_, writer_ and rings_ between the reader, Counters() and changes of steering.
+	InheritingMutex mutex_;
 	std::atomic<uint32_t> waiting_{0}, flushes_{0};
 	std::atomic<bool> stop_{false};
 	uint64_t inherited_packets_ = 0, inherited_octets_ = 0;

@@ -1,6 +1,8 @@
 // The entries of the table and how they are found.
 #include "flow_table.h"
 
+#include <algorithm>
+
 #include "flow_entry.h"
 extern "C" {
 #include "flow_key.h"
@@ -8,6 +10,11 @@ extern "C" {
 
 namespace tidegate
 {
+
+namespace
+{
+constexpr uint32_t kVisitAhead = 8; // entries
+} // namespace
 
 FlowTable::FlowTable(const FlowTableOptions &options, SlabWriter &writer, StateFile *state)
     : options_(options), writer_(writer), state_(state), mask_(options.addresses), index_(1 << 14),
@@ -101,7 +108,10 @@ void FlowTable::VisitFlows(const std::function<void(const tg_flow_key &)> &visit
 {
 	for (uint32_t i = 0; i < used_; i++) {
 		const Entry &entry = At(i);
+		const Entry &soon = At(std::min(i + kVisitAhead, used_ - 1));
 
+		__builtin_prefetch(&soon.key);
+		__builtin_prefetch(&soon.used);
 		if (entry.used && !entry.aggregate)
 			visit(entry.key);
 	}

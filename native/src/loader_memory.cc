@@ -1,10 +1,16 @@
 // What the programs' memory says: counters, states, and what the caches hold.
+#include <algorithm>
 #include <cstring>
 
 #include "loader.h"
 
 namespace tidegate
 {
+
+namespace
+{
+constexpr uint32_t kTagAhead = 16, kKeyAhead = 6; // entries
+} // namespace
 
 void Loader::SetOverload(const tg_overload &overload)
 {
@@ -94,9 +100,16 @@ uint64_t Loader::CacheResidentPackets() const
 
 void Loader::VisitCaches(const std::function<void(const tg_flow_key &)> &visit) const
 {
-	for (uint32_t i = 0; i < cpus_ * entries_; i++) {
-		const volatile tg_delta &e = cache_[i];
+	const uint32_t last = cpus_ * entries_ - 1;
 
+	for (uint32_t i = 0; i <= last; i++) {
+		const volatile tg_delta &e = cache_[i];
+		const volatile tg_delta &soon = cache_[std::min(i + kKeyAhead, last)];
+
+		// Much of it lies in the caches of other CPUs.
+		__builtin_prefetch(const_cast<const tg_delta *>(&cache_[std::min(i + kTagAhead, last)]));
+		if (soon.tag != 0)
+			__builtin_prefetch(const_cast<const tg_flow_key *>(&soon.key));
 		if (e.tag != 0) {
 			tg_flow_key key;
 

@@ -60,6 +60,7 @@ BpfError Steering::Open()
 	for (uint32_t i = 1; i < TG_STEER_RULES; i++) {
 		if (!rules_[i].used)
 			continue;
+		rules_end_ = i + 1;
 		for (tg_u8 &bucket : rules_[i].buckets)
 			StoreBucket(&bucket, bucket & ~TG_BUCKET_LEARN);
 	}
@@ -121,18 +122,19 @@ void Steering::NextGeneration()
 
 /*
  * When this thread has run on a CPU, whatever XDP program was under way there has ended: programs run with
- * bottom halves disabled, and no thread runs in between. A CPU that we may not visit is waited for by the
- * kernel.
+ * bottom halves disabled, and no thread runs in between. That is so already for the CPU it is on. A CPU that
+ * we may not visit is waited for by the kernel.
  */
 void Steering::Grace()
 {
 	cpu_set_t before, one;
 	bool all = true;
+	uint32_t here = static_cast<uint32_t>(sched_getcpu());
 
 	sched_getaffinity(0, sizeof(before), &before);
-	for (uint32_t cpu = 0; cpu < loader_.cpus(); cpu++) {
+	for (uint32_t i = 1; i < loader_.cpus(); i++) {
 		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
+		CPU_SET((here + i) % loader_.cpus(), &one);
 		all &= sched_setaffinity(0, sizeof(one), &one) == 0;
 	}
 	sched_setaffinity(0, sizeof(before), &before);

@@ -42,7 +42,8 @@ struct SteerLinkOptions {
 struct SteerReport {
 	uint32_t moved_buckets = 0;
 	uint64_t known_flows = 0, pinned_flows = 0;
-	uint64_t held_ns = 0; // LEARN was held so long because records had been lost
+	uint64_t held_ns = 0;		    // LEARN was held so long because records had been lost
+	uint64_t asked_ns = 0, done_ns = 0; // CLOCK_MONOTONIC: asked for; new flows follow. 0 = nothing moved
 };
 
 class Steering
@@ -74,6 +75,9 @@ class Steering
 	// left.
 	BpfError Maintain(uint64_t *pins);
 
+	// Makes the next change quick. After each, when nobody waits for it.
+	void Settle();
+
 	// Lets a change that waits end soon. Before the datapath goes away.
 	void Stop() { stop_.store(true); }
 
@@ -81,9 +85,10 @@ class Steering
 	void Heartbeat(uint64_t deadman_ns);
 
 	const tg_steer_rule &rule(uint32_t number) const { return rules_[number]; }
+	// Rules from this number on were never used, or are free again. From any thread.
+	uint32_t rules_end() const { return rules_end_.load(std::memory_order_acquire); }
 	tg_steer_link &link(uint32_t number) { return links_[number]; }
 	tg_steer_counters Counters() const;
-	uint64_t pins() const { return pins_.size(); }
 	static constexpr uint32_t kMaxPins = 262144;
 
       private:
@@ -103,9 +108,14 @@ class Steering
 	uint32_t RuleOf(const tg_flow_key &key) const;
 	uint32_t RuleOfEndpoint(const uint8_t *address, bool ipv4, uint8_t protocol, uint16_t port) const;
 	std::vector<uint8_t> Share(uint32_t number, const uint32_t *weights) const;
-	BpfError Move(const std::vector<bool> &wanted, SteerReport *report);
-	BpfError MakeBeforeBreak(const std::vector<Change> &changes, SteerReport *report);
-	BpfError Pin(const std::vector<uint64_t> &hashes, const std::vector<uint32_t> &links);
+	// `pause` is called now and then while flows are looked through.
+	BpfError Move(const std::vector<bool> &wanted, SteerReport *report,
+		      const std::function<void()> &pause);
+	BpfError MakeBeforeBreak(const std::vector<Change> &changes, SteerReport *report,
+				 const std::function<void()> &pause);
+	BpfError Pin(std::vector<uint64_t> hashes, std::vector<uint32_t> links, bool settled);
+	BpfError PinOneByOne(const std::vector<uint64_t> &hashes, const std::vector<uint32_t> &links);
+	BpfError PinAtOnce(const std::vector<uint64_t> &hashes, const std::vector<uint32_t> &links);
 	BpfError ReadPins();
 	void RebuildFilter();
 	void NextGeneration();
@@ -123,8 +133,12 @@ class Steering
 	tg_steer_link *links_ = nullptr;
 	uint64_t *filter_ = nullptr;
 	tg_steer_ingress *ingress_ = nullptr;
-	std::vector<uint32_t> by_rank_;		      // rules in force, most specific first
-	std::unordered_map<uint64_t, uint32_t> pins_; // as the kernel's map was after the last change
+	std::vector<uint32_t> by_rank_; // rules in force, most specific first
+	std::atomic<uint32_t> rules_end_{1};
+	// As the kernel's map was when it was last read, and what was added since. Flows that pinned
+	// themselves since then are not in it.
+	std::unordered_map<uint64_t, uint32_t> pins_;
+	bool settled_ = true; // pins_ is complete
 	uint64_t lost_records_ = 0, lost_at_ns_ = 0;
 	std::atomic<bool> stop_{false};
 };

@@ -6,6 +6,7 @@
 #include "bpf_error.h"
 #include "nic_probe.h"
 #include "options.h"
+#include "steering_time.h"
 
 namespace tidegate
 {
@@ -165,18 +166,28 @@ Napi::Value SteeringSlot::Apply(const Napi::CallbackInfo &info, const std::share
 	auto targets = std::make_shared<std::vector<SteerTarget>>();
 	auto report = std::make_shared<SteerReport>();
 
+	report->asked_ns = MonotonicNs();
 	for (uint32_t i = 0; i < list.Length(); i++)
 		targets->push_back(TargetOf(list.Get(i).As<Napi::Object>()));
 	return Start(
 	    info.Env(), self,
 	    [targets, report](Steering &steering) { return steering.Apply(*targets, report.get()); },
-	    [report](Napi::Env env) -> Napi::Value {
+	    [report, self](Napi::Env env) -> Napi::Value {
 		    Napi::Object object = Napi::Object::New(env);
 
+		    Start(
+			env, self,
+			[](Steering &steering) {
+				steering.Settle();
+				return BpfError{};
+			},
+			[](Napi::Env e) -> Napi::Value { return e.Undefined(); });
 		    object.Set("movedBuckets", report->moved_buckets);
 		    object.Set("knownFlows", static_cast<double>(report->known_flows));
 		    object.Set("pinnedFlows", static_cast<double>(report->pinned_flows));
 		    object.Set("heldNs", static_cast<double>(report->held_ns));
+		    object.Set("askedNs", static_cast<double>(report->asked_ns));
+		    object.Set("doneNs", static_cast<double>(report->done_ns));
 		    return object;
 	    });
 }
@@ -222,7 +233,7 @@ Napi::Value SteeringSlot::State(const Napi::CallbackInfo &info)
 		object.Set("ipv6", link.state[1]);
 		links.Set(links.Length(), object);
 	}
-	for (uint32_t i = 1; i < TG_STEER_RULES; i++) {
+	for (uint32_t i = 1; i < steering_->rules_end(); i++) {
 		if (steering_->rule(i).used == 1)
 			rules.Set(rules.Length(), RuleObject(env, steering_->rule(i)));
 	}

@@ -27,7 +27,7 @@ class SteeringSlot
 
 	// link(options): makes a link known, or changes it. Throws {operation, errno, log}.
 	void Link(const Napi::CallbackInfo &info);
-	// apply(targets) -> Promise<{movedBuckets, knownFlows, pinnedFlows, heldNs}>
+	// apply(targets) -> Promise<{movedBuckets, knownFlows, pinnedFlows, heldNs, askedNs, doneNs}>
 	Napi::Value Apply(const Napi::CallbackInfo &info, const std::shared_ptr<SteeringSlot> &self);
 	// maintain() -> Promise<pins that are left>
 	Napi::Value Maintain(const Napi::CallbackInfo &info, const std::shared_ptr<SteeringSlot> &self);

@@ -22,7 +22,7 @@ namespace
 constexpr uint64_t kHoldStepNs = 50000000;
 
 // While it lives, this thread runs before all ordinary ones: a change visits every CPU, and new flows wait
-// for it.
+// for it. Not for long, for packets that come in a flood wait for an ordinary thread too (ksoftirqd).
 class Urgent
 {
       public:
@@ -35,11 +35,26 @@ class Urgent
 		sched_setscheduler(0, SCHED_FIFO,
 				   &first); // refused without CAP_SYS_NICE: then it is only slower
 	}
-	~Urgent() { sched_setscheduler(0, policy_, &parameters_); }
+	~Urgent() { End(); }
+	void End()
+	{
+		if (!ended_)
+			sched_setscheduler(0, policy_, &parameters_);
+		ended_ = true;
+	}
+	void EndAfterAWhile()
+	{
+		if (!ended_ && MonotonicNs() - since_ns_ > kUrgentNs)
+			End();
+	}
 	Urgent(const Urgent &) = delete;
 	Urgent &operator=(const Urgent &) = delete;
 
       private:
+	static constexpr uint64_t kUrgentNs = 5000000;
+
+	uint64_t since_ns_ = MonotonicNs();
+	bool ended_ = false;
 	int policy_;
 	struct sched_param parameters_;
 };
@@ -87,14 +102,15 @@ BpfError Steering::Apply(const std::vector<SteerTarget> &targets, SteerReport *r
 {
 	// All of a rule but its buckets, for when nothing may change after all.
 	constexpr size_t kFrom = offsetof(tg_steer_rule, used), kBytes = sizeof(tg_steer_rule) - kFrom;
-	std::vector<uint8_t> before(TG_STEER_RULES * kBytes);
+	const uint32_t end = rules_end();
+	std::vector<uint8_t> before(end * kBytes);
 	std::vector<uint32_t> added;
 	std::vector<bool> wanted(TG_STEER_RULES);
 	BpfError failure;
 	bool compiled = false;
 	Urgent urgent;
 
-	for (uint32_t i = 0; i < TG_STEER_RULES; i++)
+	for (uint32_t i = 1; i < end; i++)
 		std::memcpy(&before[i * kBytes], reinterpret_cast<uint8_t *>(&rules_[i]) + kFrom, kBytes);
 	for (const SteerTarget &target : targets) {
 		uint32_t number = FindRule(target);
@@ -122,10 +138,10 @@ BpfError Steering::Apply(const std::vector<SteerTarget> &targets, SteerReport *r
 		compiled = !failure;
 	}
 	if (!failure)
-		failure = Move(wanted, report);
+		failure = Move(wanted, report, [&] { urgent.EndAfterAWhile(); });
 	if (!failure)
 		return {};
-	for (uint32_t i = 1; i < TG_STEER_RULES; i++)
+	for (uint32_t i = 1; i < end; i++)
 		std::memcpy(reinterpret_cast<uint8_t *>(&rules_[i]) + kFrom, &before[i * kBytes], kBytes);
 	// A rule that is in force already goes the way of one that was given up.
 	for (uint32_t number : added)
@@ -134,7 +150,8 @@ BpfError Steering::Apply(const std::vector<SteerTarget> &targets, SteerReport *r
 }
 
 // Gives every rule the buckets that its weights ask for.
-BpfError Steering::Move(const std::vector<bool> &wanted, SteerReport *report)
+BpfError Steering::Move(const std::vector<bool> &wanted, SteerReport *report,
+			const std::function<void()> &pause)
 {
 	std::vector<Change> changes;
 	std::vector<std::vector<uint8_t>> targets(TG_STEER_RULES);
@@ -161,10 +178,11 @@ BpfError Steering::Move(const std::vector<bool> &wanted, SteerReport *report)
 		if (moved)
 			changes.push_back(std::move(change));
 	}
-	return changes.empty() ? BpfError{} : MakeBeforeBreak(changes, report);
+	return changes.empty() ? BpfError{} : MakeBeforeBreak(changes, report, pause);
 }
 
-BpfError Steering::MakeBeforeBreak(const std::vector<Change> &moves, SteerReport *report)
+BpfError Steering::MakeBeforeBreak(const std::vector<Change> &moves, SteerReport *report,
+				   const std::function<void()> &pause)
 {
 	std::vector<const Change *> of_rule(TG_STEER_RULES, nullptr);
 	auto moves_bucket = [&](const Change &move, uint32_t i) {
@@ -195,6 +213,9 @@ BpfError Steering::MakeBeforeBreak(const std::vector<Change> &moves, SteerReport
 		std::vector<uint64_t> hashes;
 		std::vector<uint32_t> links;
 
+		bool settled = settled_;
+
+		settled_ = false;
 		WatchLoss();
 		set_learn(true);
 		Grace();
@@ -207,7 +228,8 @@ BpfError Steering::MakeBeforeBreak(const std::vector<Change> &moves, SteerReport
 			uint32_t number = RuleOf(key);
 			const Change *move = number ? of_rule[number] : nullptr;
 
-			report->known_flows++;
+			if ((++report->known_flows & 1023) == 0)
+				pause();
 			if (!move || rules_[number].hard)
 				return;
 			uint64_t hash = tg_hash(&key, loader_.secret());
@@ -220,13 +242,13 @@ BpfError Steering::MakeBeforeBreak(const std::vector<Change> &moves, SteerReport
 		});
 		BpfError failure = pins_.size() + hashes.size() > kMaxPins
 				       ? Failed("pin the flows that stay", ENOSPC)
-				       : Pin(hashes, links);
+				       : Pin(std::move(hashes), std::move(links), settled);
 
 		if (failure) {
 			set_learn(false);
 			return failure;
 		}
-		report->pinned_flows = hashes.size();
+		report->pinned_flows = seen.size();
 	}
 	for (const Change &move : moves) {
 		tg_steer_rule &rule = rules_[move.rule];
@@ -240,7 +262,8 @@ BpfError Steering::MakeBeforeBreak(const std::vector<Change> &moves, SteerReport
 		}
 	}
 	NextGeneration();
-	return ReadPins();
+	report->done_ns = MonotonicNs();
+	return {};
 }
 
 } // namespace tidegate

@@ -16,26 +16,81 @@ namespace tidegate
 namespace
 {
 constexpr size_t kBatch = 4096;
+// Reading the whole map takes as long as pinning some thousand flows.
+constexpr size_t kFew = 2048;
 } // namespace
 
-BpfError Steering::Pin(const std::vector<uint64_t> &hashes, const std::vector<uint32_t> &links)
+// Pins flows to these links, except those that are pinned already: a flow that pinned itself since the pins
+// were last read stays where it is. With `settled` there is none of those.
+BpfError Steering::Pin(std::vector<uint64_t> hashes, std::vector<uint32_t> links, bool settled)
 {
-	LIBBPF_OPTS(bpf_map_batch_opts, options);
-
 	for (uint64_t hash : hashes) {
 		uint32_t bit = TG_STEER_FILTER_BIT(hash);
 
 		__atomic_fetch_or(&filter_[bit / 64], 1ull << (bit % 64), __ATOMIC_SEQ_CST);
 	}
+	if (!settled && hashes.size() < kFew)
+		return PinOneByOne(hashes, links);
+	if (!settled) {
+		BpfError failure = ReadPins();
+		size_t kept = 0;
+
+		if (failure)
+			return failure;
+		for (size_t i = 0; i < hashes.size(); i++) {
+			if (pins_.contains(hashes[i]))
+				continue;
+			hashes[kept] = hashes[i];
+			links[kept++] = links[i];
+		}
+		hashes.resize(kept);
+		links.resize(kept);
+	}
+	return PinAtOnce(hashes, links);
+}
+
+BpfError Steering::PinOneByOne(const std::vector<uint64_t> &hashes, const std::vector<uint32_t> &links)
+{
+	int fd = loader_.map_fd("steer_pins");
+
+	for (size_t i = 0; i < hashes.size(); i++) {
+		if (bpf_map_update_elem(fd, &hashes[i], &links[i], BPF_NOEXIST) == 0)
+			pins_[hashes[i]] = links[i];
+		else if (errno != EEXIST)
+			return Failed("pin the flows that stay", errno == E2BIG ? ENOSPC : errno);
+	}
+	return {};
+}
+
+// The kernel's batches know no BPF_NOEXIST: whoever pins itself meanwhile does so to the same link.
+BpfError Steering::PinAtOnce(const std::vector<uint64_t> &hashes, const std::vector<uint32_t> &links)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, options);
+
+	if (pins_.size() + hashes.size() > kMaxPins)
+		return Failed("pin the flows that stay", ENOSPC);
 	for (size_t done = 0; done < hashes.size();) {
 		uint32_t count = static_cast<uint32_t>(std::min(kBatch, hashes.size() - done));
 
 		if (bpf_map_update_batch(loader_.map_fd("steer_pins"), &hashes[done], &links[done], &count,
 					 &options))
-			return Failed("pin the flows that stay", errno);
+			return Failed("pin the flows that stay", errno == E2BIG ? ENOSPC : errno);
 		done += count;
 	}
+	for (size_t i = 0; i < hashes.size(); i++)
+		pins_[hashes[i]] = links[i];
 	return {};
+}
+
+// After a change, when nobody waits for it any more: which flows pinned themselves. If it fails, the next
+// change finds out what it needs.
+void Steering::Settle()
+{
+	if (settled_)
+		return;
+	// A packet that saw LEARN may pin its flow until here.
+	Grace();
+	settled_ = !ReadPins();
 }
 
 BpfError Steering::ReadPins()
@@ -82,11 +137,12 @@ BpfError Steering::Maintain(uint64_t *left)
 				    [&](uint32_t number) { return rules_[number].used == 2; });
 
 	WatchLoss();
-	// Flows that pinned themselves while the last change ended.
-	BpfError failure = ReadPins();
+	settled_ = false;
+	Settle();
+	if (!settled_)
+		return Failed("read the pins", EIO);
+	BpfError failure;
 
-	if (failure)
-		return failure;
 	*left = pins_.size();
 	bool pinned = std::any_of(by_rank_.begin(), by_rank_.end(), [&](uint32_t number) {
 		const tg_u8 *buckets = rules_[number].buckets;
@@ -103,7 +159,7 @@ BpfError Steering::Maintain(uint64_t *left)
 
 		for (uint32_t number : by_rank_)
 			wanted[number] = rules_[number].used == 1;
-		failure = Move(wanted, &report);
+		failure = Move(wanted, &report, [] {});
 		if (failure)
 			return failure;
 	}

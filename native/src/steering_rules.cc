@@ -12,7 +12,7 @@ namespace tidegate
 
 uint32_t Steering::FindRule(const SteerTarget &target) const
 {
-	for (uint32_t i = 1; i < TG_STEER_RULES; i++) {
+	for (uint32_t i = 1; i < rules_end(); i++) {
 		const tg_steer_rule &rule = rules_[i];
 
 		if (rule.used && rule.protocol == target.protocol && rule.port == target.port &&
@@ -64,6 +64,7 @@ void Steering::NewRule(uint32_t number, const SteerTarget &target)
 	if (parent)
 		std::memcpy(rule.buckets, rules_[parent].buckets, sizeof(rule.buckets));
 	rule.used = 1;
+	rules_end_.store(std::max(rules_end(), number + 1), std::memory_order_release);
 }
 
 // Writes an IPv4 prefix over everything that is shorter. Prefixes come shortest first.
@@ -120,7 +121,7 @@ BpfError Steering::Compile()
 	int ipv6 = loader_.map_fd("steer_ipv6");
 	std::vector<uint32_t> used;
 
-	for (uint32_t i = 1; i < TG_STEER_RULES; i++) {
+	for (uint32_t i = 1; i < rules_end(); i++) {
 		if (rules_[i].used)
 			used.push_back(i);
 	}
@@ -194,6 +195,8 @@ BpfError Steering::Compile()
 	control_->has_ipv6 |= has_ipv6;
 	__atomic_store_n(&control_->copy, copy, __ATOMIC_RELEASE);
 	control_->has_ipv6 = has_ipv6;
+	rules_end_.store(used.empty() ? 1 : *std::max_element(used.begin(), used.end()) + 1,
+			 std::memory_order_release);
 	by_rank_ = std::move(used);
 	if (!by_rank_.empty())
 		NextGeneration();

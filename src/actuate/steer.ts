@@ -1,6 +1,6 @@
 import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
-import type { SteeredRule, SteeringDatapath } from '../capture/steering.js';
+import type { SteeredRule, SteeringDatapath, SteerReport } from '../capture/steering.js';
 import type { ActuationPlan, JsonValue, Verification } from './actuator.js';
 import { actuateError } from './errors.js';
 import type { ActuatedLink, EndpointsOf } from './link.js';
@@ -24,6 +24,8 @@ export interface SteerOptions {
   readonly viaStack?: boolean;
   /** Without a sign of life from this process for so long the routing table decides again. Default: steer on. */
   readonly deadmanMs?: number;
+  /** Hears of every change that the datapath made. */
+  readonly onChange?: (report: SteerReport) => void;
   readonly now?: () => number;
   readonly logger?: Logger;
 }
@@ -88,7 +90,9 @@ export class SteerActuator extends StepActuator {
     const own = value === null ? [] : this.#rulesOf(workloadId, value as LinkWeights);
     const working = datapath.apply([...others, ...own]);
     this.#writing = working.catch(() => undefined);
-    await working;
+    // Awaited in any case: an optional call that is none evaluates nothing.
+    const report = await working;
+    this.#options.onChange?.(report);
   }
 
   #rulesOf(workloadId: number, weights: LinkWeights): SteeredRule[] {

@@ -194,6 +194,10 @@ export interface NativeSteerReport {
   readonly knownFlows: number;
   readonly pinnedFlows: number;
   readonly heldNs: number;
+  /** CLOCK_MONOTONIC when it was asked for … */
+  readonly askedNs: number;
+  /** … and when new flows followed; 0 when nothing was to be moved. */
+  readonly doneNs: number;
 }
 
 export interface NativeSteerState {

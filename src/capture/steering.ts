@@ -35,6 +35,9 @@ export interface SteeredRule {
   readonly weights: Readonly<Record<string, number>>;
 }
 
+/** What a change of weights did, and when. */
+export type SteerReport = NativeSteerReport;
+
 const LINKS = 32;
 const KINDS = { 'way-out': 1, placement: 2 } as const;
 const PROTOCOLS = { tcp: 6, udp: 17 } as const;
@@ -96,7 +99,7 @@ export class SteeringDatapath {
    * @throws TG_CAPTURE_STEER_LINK for a link that is not known, TG_CAPTURE_STEER_RULE for a rule that is none or two
    *   that claim the same, TG_CAPTURE_STEER_ROOM when there are too many; then nothing has changed
    */
-  async apply(rules: readonly SteeredRule[]): Promise<NativeSteerReport> {
+  async apply(rules: readonly SteeredRule[]): Promise<SteerReport> {
     const native = rules.map((rule) => this.#toNative(rule));
     const seen = new Map<string, number>();
     for (const { address, prefixLength, protocol, port, workload } of native) {

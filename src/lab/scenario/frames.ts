@@ -1,7 +1,7 @@
 import { linkPlan } from '../plan.js';
 import { UPLINK } from '../topology-script.js';
 import { runFrames } from '../traffic/frame-run.js';
-import { type ScenarioReport, steeringFigures } from './report.js';
+import { type Flip, type ScenarioReport, steeringFigures } from './report.js';
 import { BURST_PORT, monotonicMs, type Stage, sleep } from './stage.js';
 
 export interface FramesOptions {
@@ -45,13 +45,11 @@ export async function framesScenario(stage: Stage, options: FramesOptions = {}):
     firstFlow: 0,
   });
   const began = monotonicMs() + LEAD_MS;
-  const flips: { readonly atMs: number; readonly to: number }[] = [];
+  const flips: Flip[] = [];
   for (let i = 0; i < changes; i += 1) {
     await sleep(began + i * everyMs - monotonicMs());
     const to = (i + 1) % 2;
-    const atMs = monotonicMs();
-    await stage.weights(to === 0 ? { private: 1 } : { 'public-a': 1 });
-    flips.push({ atMs, to });
+    flips.push(await stage.flip(to === 0 ? 'private' : 'public-a', to));
   }
   const result = await run;
   return {

@@ -3,12 +3,16 @@ import type { JournalEntry } from '../../actuate/index.js';
 /** What a scenario measured; fields that a scenario does not have are absent. */
 export interface ScenarioReport {
   readonly scenario: string;
-  /** From asking for other weights until the first packet of a new flow arrived by the other link. */
+  /**
+   * From asking the datapath for other weights until the first packet of a new flow arrived by the other link; and
+   * from handing the plan to the actuator, which looks at what is, journals, and asks. `route` has only the latter.
+   */
   readonly steering?: {
     readonly changes: number;
     readonly p50Ms: number;
     readonly p99Ms: number;
     readonly maxMs: number;
+    readonly planned: { readonly p50Ms: number; readonly p99Ms: number };
   };
   /** From asking for another ceiling until the flow runs at it, within a quarter, for 100 ms. */
   readonly ceilings?: {
@@ -67,25 +71,37 @@ export interface ScenarioReport {
 export const quantileOf = (sorted: readonly number[], quantile: number): number =>
   sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(quantile * sorted.length) - 1))] ?? Number.NaN;
 
+/** All new flows were sent to another side: when the actuator was given the plan, when it asked the datapath. */
+export interface Flip {
+  /** Number of the side. */
+  readonly to: number;
+  /** Of the monotonic clock. */
+  readonly plannedMs: number;
+  readonly askedMs: number;
+}
+
 /**
- * How long after each request for other weights the first packet of a new flow came to the side that was asked for.
+ * How long after each flip the first packet of a new flow came to the side that was asked for.
  *
  * @param arrivals first packets of flows by side, ms of the monotonic clock, ascending
  */
 export function steeringFigures(
-  flips: readonly { readonly atMs: number; readonly to: number }[],
+  flips: readonly Flip[],
   arrivals: readonly ArrayLike<number>[],
 ): NonNullable<ScenarioReport['steering']> {
-  const delays = flips
-    .map(({ atMs, to }) => {
-      const first = Array.from(arrivals[to] ?? []).find((time) => time > atMs);
-      return (first ?? Number.POSITIVE_INFINITY) - atMs;
-    })
-    .sort((a, b) => a - b);
+  const delaysSince = (since: 'plannedMs' | 'askedMs'): readonly number[] =>
+    flips
+      .map((flip) => {
+        const first = Array.from(arrivals[flip.to] ?? []).find((time) => time > flip.plannedMs);
+        return (first ?? Number.POSITIVE_INFINITY) - flip[since];
+      })
+      .sort((a, b) => a - b);
+  const [asked, planned] = [delaysSince('askedMs'), delaysSince('plannedMs')];
   return {
     changes: flips.length,
-    p50Ms: quantileOf(delays, 0.5),
-    p99Ms: quantileOf(delays, 0.99),
-    maxMs: delays.at(-1) ?? Number.NaN,
+    p50Ms: quantileOf(asked, 0.5),
+    p99Ms: quantileOf(asked, 0.99),
+    maxMs: asked.at(-1) ?? Number.NaN,
+    planned: { p50Ms: quantileOf(planned, 0.5), p99Ms: quantileOf(planned, 0.99) },
   };
 }

@@ -6,11 +6,13 @@ import {
   type ServiceEndpoint,
   SteerActuator,
 } from '../../actuate/index.js';
+import type { SteerReport } from '../../capture/steering.js';
 import { XdpSource } from '../../capture/xdp.js';
 import { LAB_BURST, LAB_BURST_CLIENTS, type LabLinkId } from '../plan.js';
 import type { LabTopology } from '../topology.js';
 import { LAB_WORKLOADS } from '../traffic/workloads.js';
 import { Prober } from './prober.js';
+import type { Flip } from './report.js';
 
 /** The workload that scenarios steer: the burst service, served in private and in public-a. */
 export const BURST_WORKLOAD = 1;
@@ -49,6 +51,7 @@ export class Stage {
   readonly gateway: Prober;
   readonly host = LAB_BURST.ipv4;
   readonly client = LAB_BURST_CLIENTS[0];
+  readonly #changes: SteerReport[] = [];
   #plans = 0;
 
   constructor(
@@ -85,7 +88,12 @@ export class Stage {
         idleTimeoutMs: 2_000,
       });
       this.source = source;
-      this.steering = new SteerActuator({ ...options, viaStack, datapath: () => source.steering });
+      this.steering = new SteerActuator({
+        ...options,
+        viaStack,
+        datapath: () => source.steering,
+        onChange: (report) => this.#changes.push(report),
+      });
     } else {
       this.source = undefined;
       this.steering = new RouteActuator(options);
@@ -123,6 +131,15 @@ export class Stage {
   /** New flows to the burst service by these shares from now on. */
   async weights(shares: Readonly<Record<string, number>>): Promise<void> {
     await this.steering.apply(this.plan(shares), this.journal);
+  }
+
+  /** All of them by one link, to the server number `to`, and when that was asked for. */
+  async flip(linkId: LabLinkId, to: number): Promise<Flip> {
+    const plannedMs = monotonicMs();
+    const before = this.#changes.length;
+    await this.weights({ [linkId]: 1 });
+    const change = this.#changes[before];
+    return { to, plannedMs, askedMs: change === undefined ? plannedMs : change.askedNs / 1e6 };
   }
 
   /** Tells the actuator that a link came back, where it does not find out by itself. */

@@ -1,7 +1,7 @@
 import { runFrames } from '../traffic/frame-run.js';
 import { framesOf } from './frames.js';
 import type { ChatResult } from './prober.js';
-import { type ScenarioReport, steeringFigures } from './report.js';
+import { type Flip, type ScenarioReport, steeringFigures } from './report.js';
 import { BURST_PORT, monotonicMs, type Stage, sleep } from './stage.js';
 
 export interface SteerOptions {
@@ -52,7 +52,7 @@ export async function steerScenario(stage: Stage, options: SteerOptions = {}): P
   } as const;
   await stage.publicB.ask({ ...chat, perSecond: messagesPerSecond });
   const [packetsBefore, dropsBefore, began] = [stage.gatewayPackets(), stage.interfaceDrops(), monotonicMs()];
-  const flips: { readonly atMs: number; readonly to: number }[] = [];
+  const flips: Flip[] = [];
   const firsts: number[][] = [[], []];
   for (let i = 0; i < changes; i += 1) {
     await sleep(everyMs - PROBING_MS);
@@ -67,9 +67,7 @@ export async function steerScenario(stage: Stage, options: SteerOptions = {}): P
       firstFlow: i * PROBES,
     });
     await sleep(SET_UP_MS);
-    const atMs = monotonicMs();
-    await stage.weights(to === 0 ? { private: 1 } : { 'public-a': 1 });
-    flips.push({ atMs, to });
+    flips.push(await stage.flip(to === 0 ? 'private' : 'public-a', to));
     const { firstMs } = await probing;
     for (const [side, times] of firstMs.entries()) firsts[side]?.push(...times);
   }
