@@ -52,7 +52,7 @@ export interface Change {
 
 /** One change, small enough to be journalled before and after. */
 export interface ActuationStep extends Change {
-  /** Stable within a plan: applying the same plan again makes the same ids (idempotency key). */
+  /** Stable within a plan: applying the same plan again makes the same ids. */
   readonly id: string;
   /** What it was; `null` when the setting did not exist. */
   readonly before: JsonValue;

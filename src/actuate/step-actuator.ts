@@ -24,12 +24,23 @@ const canonical = (value: JsonValue): string =>
       : v,
   );
 
-/** The idempotency key of a change within a plan. */
+/** Names a change within a plan. */
 export const stepId = (planId: string, actuator: string, change: Change): string =>
   createHash('sha256')
     .update([planId, actuator, change.action, change.target, canonical(change.after)].join('\0'))
     .digest('hex')
     .slice(0, 16);
+
+/**
+ * The idempotency key of a step: the same over retries and crashes, another one when the plan is applied again after
+ * it was undone, or a receiver would take that for what it has done already.
+ */
+function keyOf(entries: readonly JournalEntry[], actuator: string, id: string): string {
+  const undone = entries.filter(
+    (e) => e.actuator === actuator && e.stepId === id && e.event === 'rolled-back',
+  ).length;
+  return undone === 0 ? id : `${id}-${undone + 1}`;
+}
 
 /**
  * An actuator whose world is a set of named settings that can be read and set to a value, any number of times.
@@ -47,8 +58,8 @@ export abstract class StepActuator implements Actuator {
   ): Promise<{ readonly changes: readonly Change[]; readonly refused: readonly Refusal[] }>;
   /** The value of a setting now; `null` when it does not exist. */
   protected abstract read(target: string): Promise<JsonValue>;
-  /** Makes a setting have a value; `null` removes it. Idempotent: `id` is the same when it is tried again. */
-  protected abstract write(target: string, value: JsonValue, id: string): Promise<void>;
+  /** Makes a setting have a value; `null` removes it. Idempotent: `key` is the same when it is tried again. */
+  protected abstract write(target: string, value: JsonValue, key: string): Promise<void>;
 
   async close(): Promise<void> {}
 
@@ -67,11 +78,12 @@ export abstract class StepActuator implements Actuator {
     const { steps } = await this.preview(plan);
     const { planId } = plan;
     if (steps.length === 0) return { actuator: this.name, planId, applied: [] };
+    const earlier = await journal.entries();
     await this.#note(journal, planId, 'begin', { after: steps.length, words: `${steps.length} changes` });
     for (const step of steps) {
       await this.#note(journal, planId, 'intent', step);
       try {
-        await this.write(step.target, step.after, step.id);
+        await this.write(step.target, step.after, keyOf(earlier, this.name, step.id));
       } catch (cause) {
         await this.#note(journal, planId, 'failed', { ...step, words: messageOf(cause) });
         // What cannot be undone now stays open in the journal: recovery goes on with it.
@@ -103,14 +115,15 @@ export abstract class StepActuator implements Actuator {
   }
 
   async rollback(journal: Journal): Promise<void> {
-    const plans = journalledPlans(await journal.entries(), this.name);
+    const earlier = await journal.entries();
+    const plans = journalledPlans(earlier, this.name);
     const last = plans.findLast((plan) => plan.state !== 'rolled-back');
     if (last === undefined) return;
     // From here on a crash is followed by more undoing, never by taking the plan as complete.
     if (last.state !== 'undoing') await this.#note(journal, last.planId, 'rollback-begin', { words: '' });
     // A step that was only intended may have taken effect: it is undone too, which does no harm if it had not.
     for (const entry of [...last.open].reverse()) {
-      await this.write(entry.target, entry.before, `${entry.stepId}-undo`);
+      await this.write(entry.target, entry.before, `${keyOf(earlier, this.name, entry.stepId)}-undo`);
       this.#expected.set(entry.target, entry.before);
       await this.#note(journal, last.planId, 'rolled-back', {
         ...entry,

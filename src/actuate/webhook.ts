@@ -67,6 +67,8 @@ export class WebhookActuator extends RememberingActuator {
         signal: AbortSignal.timeout(timeoutMs),
         headers: {
           'content-type': 'application/cloudevents+json; charset=utf-8',
+          // What else comes on this connection answers nothing: it is no answer to the next request.
+          connection: 'close',
           'idempotency-key': id,
           'tidegate-signature': signatureOf(secret, Math.floor(this.now() / 1000), body),
         },

@@ -137,6 +137,96 @@ describe('webhook actuator, against a server that checks the protocol', () => {
     },
   );
 
+  test.each([
+    ['both at once', '{"accepted": true}{"accepted": false}'],
+    ['with itself', '{"accepted": true}\n{"accepted": true}'],
+  ])('an answer that is two, %s, is refused', async (_what, body) => {
+    answers = [ok(body)];
+    await expect(webhook.apply(plan(4), journal)).rejects.toThrow(/not JSON/);
+    expect((await webhook.preview(plan(4))).steps).toHaveLength(1);
+  });
+
+  test('a second answer on the connection is nobody\u2019s', async () => {
+    // Both in one piece: a client that keeps the connection would take the second for that of its next request.
+    const answer = (body: string) => `HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    answers = [
+      (response) =>
+        void response.socket!.write(
+          answer('{"accepted": true}') + answer('{"accepted": false, "reason": "the second answer"}'),
+        ),
+      ok('{"accepted": true}'),
+    ];
+    await webhook.apply(plan(4), journal);
+    await webhook.apply({ ...plan(5), planId: 'q' }, journal);
+    expect(got).toHaveLength(2);
+    expect((await webhook.preview(plan(5))).steps).toEqual([]);
+  });
+
+  test('an answer that comes after its time was up changes nothing, whatever it says', async () => {
+    const { port } = server.address() as AddressInfo;
+    const hasty = new WebhookActuator({
+      url: `http://127.0.0.1:${port}/`,
+      secret: SECRET,
+      gateway: 'g',
+      timeoutMs: 1500,
+      retries: 1,
+      backOffMs: 1,
+    });
+    let late: ServerResponse | undefined;
+    answers = [
+      (response) => {
+        late = response;
+      },
+      ok('{"accepted": true}'),
+    ];
+    await hasty.apply(plan(4), journal);
+    late?.end('{"accepted": false, "reason": "too late"}');
+    expect(got.map((g) => g.headers['idempotency-key'])).toEqual([
+      got[0]!.headers['idempotency-key'],
+      got[0]!.headers['idempotency-key'],
+    ]);
+    expect((await hasty.preview(plan(4))).steps).toEqual([]);
+    expect(await hasty.verify()).toMatchObject({ holds: true });
+  });
+
+  test('a receiver that keeps to the keys: retries are one request, and what is applied again is another', async () => {
+    const state = new Map<string, unknown>();
+    const seen = new Set<string>();
+    const keep = (): void => {
+      const { headers, body } = got.at(-1)!;
+      const key = headers['idempotency-key'] as string;
+      const { target, value } = (JSON.parse(body) as { data: { target: string; value: unknown } }).data;
+      if (!seen.has(key)) state.set(target, value);
+      seen.add(key);
+    };
+    const answer = (response: ServerResponse): void => {
+      keep();
+      response.end('{"accepted": true}');
+    };
+    // The first answer is lost after the receiver did what it was asked.
+    answers = [
+      (response) => {
+        keep();
+        response.socket?.destroy();
+      },
+      answer,
+      answer,
+      answer,
+      answer,
+    ];
+    await webhook.apply(plan(4), journal);
+    expect(got).toHaveLength(2);
+    expect(seen.size).toBe(1);
+    expect([...state.values()]).toEqual([{ cpuCores: 4 }]);
+    await webhook.rollback(journal);
+    expect([...state.values()]).toEqual([null]);
+    await webhook.apply(plan(4), journal); // the same plan, once more
+    expect([...state.values()]).toEqual([{ cpuCores: 4 }]);
+    await webhook.rollback(journal);
+    expect([...state.values()]).toEqual([null]);
+    expect(seen.size).toBe(4);
+  });
+
   test('nobody listening', async () => {
     const { port } = server.address() as AddressInfo;
     await new Promise((resolve) => server.close(resolve));
