@@ -76,14 +76,16 @@ export const actuateConfig = z.strictObject({
       ),
     })
     .optional(),
-  /** What acts without waiting for the next plan, in mode "automatic": rates above the forecast on a link that is full. */
+  /** What acts without waiting for the next plan: rates above the forecast on a link that is full. */
   surge: z
     .strictObject({
+      /** In mode "approve", its moves are approved beforehand; "automatic" needs no approval, other modes never move. */
+      approved: z.boolean().default(false),
       /** A link counts as full above this part of its capacity. */
       fullAt: z.number().positive().max(1).default(0.85),
       /** Looks in a row before it acts. */
-      consecutive: z.int().positive().default(2),
-      every: durationSetting.prefault('250ms'),
+      consecutive: z.int().positive().default(3),
+      every: durationSetting.prefault('125ms'),
     })
     .prefault({}),
   guard: z

@@ -2,6 +2,7 @@ import type { Component } from '../base/component.js';
 import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import type { PlanApplier } from './applier.js';
+import { RepeatedLook } from './repeated-look.js';
 
 /** One look at a link or service; what cannot be measured is left out. */
 export interface GuardReading {
@@ -70,15 +71,15 @@ export function breachesOf(reading: GuardReading, limits: GuardLimits): string[]
 export class Guard implements Component {
   readonly #options: GuardOptions;
   readonly #now: () => number;
+  readonly #repeated: RepeatedLook;
   readonly #streaks = new Map<string, number>();
   #watchUntilMs = 0;
   #holdOffMs: number;
-  #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> = Promise.resolve();
 
   constructor(options: GuardOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#repeated = new RepeatedLook(() => this.look(), options.intervalMs ?? 1000);
     this.#holdOffMs = options.limits.holdOffMs;
   }
 
@@ -89,15 +90,11 @@ export class Guard implements Component {
   }
 
   async start(): Promise<void> {
-    this.#timer = setInterval(() => {
-      this.#looking = this.#looking.then(() => this.look()).then(() => undefined);
-    }, this.#options.intervalMs ?? 1000);
-    this.#timer.unref();
+    this.#repeated.start();
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#looking;
+    await this.#repeated.stop();
   }
 
   /** One look, as the timer does it; the breach that was acted on, if any. Never rejects. */

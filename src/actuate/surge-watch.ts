@@ -3,6 +3,7 @@ import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { type ActuationPlan, type DesiredAllocation, planAt } from './actuator.js';
 import type { ActuatedLink } from './link.js';
+import { RepeatedLook } from './repeated-look.js';
 import { SurgeRule, type SurgeRuleOptions } from './surge-rule.js';
 
 export interface SurgeWatchOptions {
@@ -63,29 +64,25 @@ export function movedAway(
 export class SurgeWatch implements Component {
   readonly #options: SurgeWatchOptions;
   readonly #now: () => number;
+  readonly #repeated: RepeatedLook;
   readonly #rules = new Map<string, SurgeRule>();
-  #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<unknown> = Promise.resolve();
   #count = 0;
   #waitUntilMs = 0;
 
   constructor(options: SurgeWatchOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#repeated = new RepeatedLook(() => this.look(), options.everyMs ?? 250);
     for (const { linkId, capacityBps } of options.links)
       if (capacityBps !== undefined) this.#rules.set(linkId, new SurgeRule({ ...options.rule, capacityBps }));
   }
 
   async start(): Promise<void> {
-    this.#timer = setInterval(() => {
-      this.#looking = this.#looking.then(() => this.look());
-    }, this.#options.everyMs ?? 250);
-    this.#timer.unref();
+    this.#repeated.start();
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#looking;
+    await this.#repeated.stop();
   }
 
   /** One look, as the timer does it; the id of the plan that it made, if any was applied. Never rejects. */

@@ -98,13 +98,15 @@ export class PlanOperations implements Component {
       logger,
     });
     this.#guard = this.#dry ? undefined : guardOf(options, this.#applier, (reason) => this.rollback(reason));
+    // Where an approval is missing, it tells what it would have done: the applier refuses.
+    const mayMove = config.mode === 'automatic' || config.mode === 'approve';
     this.#surge =
-      this.#dry || config.mode !== 'automatic'
+      this.#dry || !mayMove
         ? undefined
         : surgeOf(options, this.#now, {
             plan: () => this.#expected,
             following: () => this.#following,
-            apply: (plan) => this.#apply(plan, false),
+            apply: (plan) => this.#apply(plan, config.surge.approved),
           });
   }
 

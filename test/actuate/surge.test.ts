@@ -1,10 +1,17 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
   type ActuationPlan,
   type DesiredAllocation,
+  DryRunActuator,
+  FileLease,
   movedAway,
+  PlanApplier,
   SurgeWatch,
 } from '../../src/actuate/index.js';
+import { MemoryJournal } from '../support/memory-journal.js';
 
 const NOW = 1_700_000_000_000;
 const links = [
@@ -124,5 +131,45 @@ describe('surge watch', () => {
     refuse = false;
     expect(await watch.look()).toBe(made[0]);
     expect(made).toHaveLength(1);
+  });
+
+  test.each([
+    ['automatic', false, true],
+    ['approve', false, false],
+    ['approve', true, true],
+    ['recommend', false, false],
+    ['observe', true, false],
+  ] as const)('policy %s, approved beforehand %s: moves %s', async (mode, approved, moves) => {
+    const directory = mkdtempSync(join(tmpdir(), 'tidegate-surge-'));
+    const journal = new MemoryJournal();
+    const policy = { mode, maxChangesPerHour: 100, maxShareMoved: 1, blackout: [], pinned: [] };
+    const lease = new FileLease(join(directory, 'lease'));
+    const applier = new PlanApplier({
+      actuators: [new DryRunActuator()],
+      journal,
+      lease,
+      policy,
+      now: () => NOW,
+    });
+    const problems: string[] = [];
+    const watch = new SurgeWatch({
+      links,
+      rates: async () => new Map([['small', 9.9e6]]),
+      plan: () => expected,
+      following: () => undefined,
+      apply: (wanted) =>
+        applier.apply(wanted, approved).catch((error: unknown) => {
+          problems.push((error as Error).message);
+          throw error;
+        }),
+      maxShareMoved: 1,
+      now: () => NOW,
+    });
+    const made = [await watch.look(), await watch.look()];
+    rmSync(directory, { recursive: true });
+    expect(made[1] !== undefined).toBe(moves);
+    expect(journal.all.some((entry) => entry.event === 'applied')).toBe(moves);
+    expect(problems.length).toBe(moves ? 0 : 1);
+    if (!moves) expect(problems[0]).toMatch(/asks for an approval|observe only/);
   });
 });

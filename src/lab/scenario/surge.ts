@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { FileLease, LinkRates, PlanApplier, SurgeWatch } from '../../actuate/index.js';
+import { actuateConfig, FileLease, LinkRates, PlanApplier, SurgeWatch } from '../../actuate/index.js';
 import { linkPlan } from '../plan.js';
 import type { ScenarioReport } from './report.js';
 import { monotonicMs, type Stage } from './stage.js';
@@ -43,6 +43,8 @@ export function surgeScenario(stage: Stage, options: SurgeOptions = {}): Promise
     policy: { mode: 'automatic', maxChangesPerHour: 100, maxShareMoved: 1, blackout: [], pinned: [] },
   });
   const quiet = stage.plan({ private: 1 });
+  // As a gateway has it whose operator changed nothing.
+  const { fullAt, consecutive, every } = actuateConfig.parse({}).surge;
   return WebLoad.run(stage, capacityBps, async (load) => {
     let [before, bandBps] = [0, 0];
     for (const began = monotonicMs(); monotonicMs() - began < LEARN_MS; ) {
@@ -57,6 +59,8 @@ export function surgeScenario(stage: Stage, options: SurgeOptions = {}): Promise
       following: () => undefined,
       apply: (plan) => applier.apply(plan),
       maxShareMoved: 1,
+      rule: { fullAt, consecutive },
+      everyMs: every,
     });
     await watch.start();
     try {

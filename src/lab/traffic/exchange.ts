@@ -54,6 +54,7 @@ export class ExchangeClient implements TrafficClient {
   readonly #conversations = new Set<Conversation>();
   readonly #dueMs: number[] = [];
   #next = 0;
+  #connecting = 0;
   #stopping = false;
 
   constructor(
@@ -79,11 +80,8 @@ export class ExchangeClient implements TrafficClient {
       this.report.errors += 1;
     }
     for (const conversation of this.#conversations) if (conversation.idle) this.#ask(conversation);
-    let opening = 0;
-    while (this.#dueMs.length > opening && this.#conversations.size < MAX_CONNECTIONS) {
-      this.#open();
-      opening += 1;
-    }
+    // One connection for each request that waits, however long it takes to come about.
+    while (this.#dueMs.length > this.#connecting && this.#conversations.size < MAX_CONNECTIONS) this.#open();
   }
 
   stop(): void {
@@ -108,6 +106,12 @@ export class ExchangeClient implements TrafficClient {
       idle: false,
     };
     this.#conversations.add(conversation);
+    this.#connecting += 1;
+    const settled = (): void => {
+      this.#connecting -= 1;
+      socket.off('connect', settled).off('close', settled);
+    };
+    socket.on('connect', settled).on('close', settled);
     socket.on('connect', () => {
       this.report.connections += 1;
       conversation.idle = true;
