@@ -17,7 +17,7 @@ const usd = (value) => `$${value.toFixed(5)}`;
 const unmoved = (r) => `lost ${r.lostPackets}, reordered ${r.reorderedPackets}, moved ${r.movedFlows}`;
 const steered = (r) =>
   `${r.steering.changes} changes under ${count(r.packetsPerSecond)} packets/s: first new flow after p50 ` +
-  `${ms(r.steering.p50Ms)}, p99 ${ms(r.steering.p99Ms)}; ${unmoved(r)}`;
+  `${ms(r.steering.p50Ms)}, p99 ${ms(r.steering.p99Ms)} (from the plan p50 ${ms(r.steering.planned.p50Ms)}); ${unmoved(r)}`;
 
 /** What is said of each report. */
 const ROWS = {

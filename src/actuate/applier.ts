@@ -1,5 +1,13 @@
 import type { Logger } from '../base/logger.js';
-import type { ActuationPlan, Actuator, ApplyResult, Preview, Recovery, Verification } from './actuator.js';
+import type {
+  ActuationPlan,
+  Actuator,
+  ApplyResult,
+  Preview,
+  Recovery,
+  Refusal,
+  Verification,
+} from './actuator.js';
 import { actuateError } from './errors.js';
 import { type Journal, type JournalEvent, journalledPlans } from './journal.js';
 import type { FileLease } from './lease.js';
@@ -25,7 +33,17 @@ export interface PlanPreview {
 export interface ApplyReport {
   readonly planId: string;
   readonly results: readonly ApplyResult[];
+  /** What of the plan could not be done, and why; the rest was. */
+  readonly refused: readonly PlanRefusal[];
 }
+
+export interface PlanRefusal extends Refusal {
+  readonly actuator: string;
+}
+
+/** What the actuators cannot do of a plan. */
+export const refusalsIn = (previews: readonly Preview[]): PlanRefusal[] =>
+  previews.flatMap(({ actuator, refused }) => refused.map((refusal) => ({ ...refusal, actuator })));
 
 /** The journal's name for a plan as a whole. */
 const WHOLE = 'plan';
@@ -71,10 +89,16 @@ export class PlanApplier {
         reasons.push(`plan ${last.planId} was interrupted and is not recovered yet`);
       if (this.#now() < this.#holdUntilMs)
         reasons.push(`held off until ${new Date(this.#holdUntilMs).toISOString()} (${this.#holdReason})`);
+      const refused = refusalsIn(previews);
+      const undoable = new Set(refused.map(({ allocation }) => allocation));
+      if (undoable.size > 0 && undoable.size === allowed.allocations.length)
+        reasons.push(...new Set(refused.map((r) => `${r.allocation.workloadName}: ${r.reason}`)));
       if (reasons.length > 0)
         throw actuateError('TG_ACTUATE_REFUSED', { planId, reasons: reasons.join('; ') });
       const acting = actuators.filter((_, i) => previews[i]!.steps.length > 0);
-      if (acting.length === 0) return { planId, results: [] };
+      for (const { actuator, allocation, reason } of refused)
+        logger?.warn({ planId, actuator, workload: allocation.workloadName, reason }, 'not done of the plan');
+      if (acting.length === 0) return { planId, results: [], refused };
       await this.#note(planId, 'begin', acting.length, acting.map((a) => a.name).join(','));
       const results: ApplyResult[] = [];
       try {
@@ -88,7 +112,7 @@ export class PlanApplier {
       }
       await this.#note(planId, 'committed', null, '');
       logger?.info({ planId, steps: results.flatMap((r) => r.applied).map((s) => s.words) }, 'plan applied');
-      return { planId, results };
+      return { planId, results, refused };
     });
   }
 

@@ -12,7 +12,14 @@ export {
   type Refusal,
   type Verification,
 } from './actuator.js';
-export { type ApplierOptions, type ApplyReport, PlanApplier, type PlanPreview } from './applier.js';
+export {
+  type ApplierOptions,
+  type ApplyReport,
+  PlanApplier,
+  type PlanPreview,
+  type PlanRefusal,
+  refusalsIn,
+} from './applier.js';
 export { AwsActuator, type AwsGroup, type AwsOptions } from './aws.js';
 export { type ActuateConfig, actuateConfig } from './config.js';
 export { type ActuatorParts, guardLimitsOf, makeActuators, policyOf } from './create.js';

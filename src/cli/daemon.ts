@@ -54,6 +54,12 @@ const isRefusal = (answer: unknown): answer is Refusal =>
   'message' in answer &&
   'hint' in answer;
 
+/** Exit codes as in the man page: a request that is none, a plan that was refused, and the rest. */
+const EXIT_CODES: Readonly<Record<number, number>> = { 400: 2, 404: 2, 409: 4 };
+
+const refusalOf = ({ code, message, hint }: Refusal, status = 500): TidegateError =>
+  new TidegateError(code, message, hint, {}, EXIT_CODES[status] ?? 1, status);
+
 /**
  * One request on the gateway's own socket: a GET, or with a body a POST. What the API refuses is thrown as its own error.
  * @throws TG_CLI_GATEWAY_ANSWER, and what the gateway says
@@ -80,7 +86,7 @@ export function askDaemon<T>(info: DaemonInfo, path: string, body?: unknown): Pr
             answer = undefined;
           }
           if (response.statusCode === 200 && answer !== undefined) resolve(answer as T);
-          else if (isRefusal(answer)) reject(new TidegateError(answer.code, answer.message, answer.hint));
+          else if (isRefusal(answer)) reject(refusalOf(answer, response.statusCode));
           else
             reject(
               fail('TG_CLI_GATEWAY_ANSWER', {

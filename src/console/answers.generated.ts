@@ -1225,6 +1225,9 @@ export interface Answers {
       target: string;
       words: string;
     }[];
+    /**
+     * what actuators cannot do of the plan, and why
+     */
     refused: {
       actuator: string;
       reason: string;
@@ -1458,6 +1461,13 @@ export interface Answers {
       action: string;
       target: string;
       words: string;
+    }[];
+    /**
+     * what actuators cannot do of the plan, and why
+     */
+    refused: {
+      actuator: string;
+      reason: string;
     }[];
   };
   'POST /api/plans/rollback': {

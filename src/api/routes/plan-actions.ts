@@ -7,7 +7,7 @@ import { Evidence } from '../evidence.js';
 import { plainText, sqlBehind } from '../schemas.js';
 import type { Services } from '../services.js';
 import { answers } from './answers.js';
-import { actuation, PlanAnswers, planId, step, whole } from './plan-answers.js';
+import { actuation, PlanAnswers, planId, refused, refusedWords, step, whole } from './plan-answers.js';
 
 /** `POST /api/plans…`: a plan now, and the yes or no to it; every change is in the audit. */
 export function registerPlanActions(app: ApiApp, dependencies: ApiDependencies, services: Services): void {
@@ -69,7 +69,7 @@ export function registerPlanActions(app: ApiApp, dependencies: ApiDependencies, 
         tags: ['plans'],
         summary: 'Apply a plan that was approved, and follow it through its periods',
         params: z.object({ planId }),
-        response: answers(z.object({ ...whole.shape, applied: z.array(step) })),
+        response: answers(z.object({ ...whole.shape, applied: z.array(step), refused })),
       },
     },
     async (request) => {
@@ -88,6 +88,7 @@ export function registerPlanActions(app: ApiApp, dependencies: ApiDependencies, 
             words,
           })),
         ),
+        refused: refusedWords(report.refused),
       };
     },
   );

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { PlanRefusal } from '../../actuate/index.js';
 import type { Plan } from '../../plan/index.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { apiError } from '../errors.js';
@@ -31,6 +32,17 @@ export const step = z.object({
   target: z.string(),
   words: z.string(),
 });
+
+export const refused = z
+  .array(z.object({ actuator: z.string(), reason: z.string() }))
+  .describe('what actuators cannot do of the plan, and why');
+
+/** As {@link refused} has them. */
+export const refusedWords = (refusals: readonly PlanRefusal[]): z.infer<typeof refused> =>
+  refusals.map(({ actuator, allocation, reason }) => ({
+    actuator,
+    reason: `${allocation.workloadName}: ${reason}`,
+  }));
 
 export const whole = z.object({ plan: planSchema, ...state.shape, actuation, sql: sqlBehind });
 

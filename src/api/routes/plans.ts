@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { refusalsIn } from '../../actuate/index.js';
 import { diffPlans, type Plan } from '../../plan/index.js';
 import type { ApiApp } from '../app.js';
 import type { ApiDependencies } from '../dependencies.js';
@@ -6,7 +7,7 @@ import { Evidence } from '../evidence.js';
 import { sqlBehind, wholeNumber } from '../schemas.js';
 import type { Services } from '../services.js';
 import { answers } from './answers.js';
-import { actuation, PlanAnswers, planId, state, step, whole } from './plan-answers.js';
+import { actuation, PlanAnswers, planId, refused, refusedWords, state, step, whole } from './plan-answers.js';
 
 /** `GET /api/plans…`: what the gateway would do, and why. */
 export function registerPlans(app: ApiApp, dependencies: ApiDependencies, services: Services): void {
@@ -189,7 +190,7 @@ export function registerPlans(app: ApiApp, dependencies: ApiDependencies, servic
           z.object({
             planId: z.string(),
             steps: z.array(step),
-            refused: z.array(z.object({ actuator: z.string(), reason: z.string() })),
+            refused,
             against: z.array(z.string()).describe('reasons for which the policy would refuse it now'),
             sql: sqlBehind,
           }),
@@ -203,12 +204,7 @@ export function registerPlans(app: ApiApp, dependencies: ApiDependencies, servic
         steps: preview.previews.flatMap((p) =>
           p.steps.map(({ action, target, words }) => ({ actuator: p.actuator, action, target, words })),
         ),
-        refused: preview.previews.flatMap((p) =>
-          p.refused.map(({ allocation, reason }) => ({
-            actuator: p.actuator,
-            reason: `${allocation.workloadName}: ${reason}`,
-          })),
-        ),
+        refused: refusedWords(refusalsIn(preview.previews)),
         against: [...preview.reasons],
         sql: [],
       };

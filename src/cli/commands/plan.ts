@@ -5,6 +5,7 @@ import type { Plan } from '../../plan/index.js';
 import type { CliContext, OutputFormat } from '../context.js';
 import { outputOption } from '../options.js';
 import { printRows, renderTable } from '../output.js';
+import { registerActions } from './plan-act.js';
 import { printAllocations, registerMore } from './plan-more.js';
 import { registerSimulate } from './plan-simulate.js';
 import { withStore } from './query.js';
@@ -80,6 +81,7 @@ export function register(program: Command, context: CliContext): void {
   const plan = program.command('plan').description('what the gateway would move, when, and what it saves');
   registerSimulate(plan, context);
   registerMore(plan, context, renderPlan);
+  registerActions(plan, context);
   plan
     .command('show')
     .description('a plan in words and numbers')
