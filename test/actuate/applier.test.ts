@@ -54,13 +54,16 @@ class WorldActuator extends StepActuator {
   }
 
   protected override async propose(wanted: ActuationPlan) {
-    const changes = wanted.allocations.map((a) => ({
-      action: 'set',
-      target: a.workloadName,
-      after: a.rateBps ?? 0,
-      words: `${a.workloadName} = ${a.rateBps}`,
-    }));
-    return { changes, refused: [] };
+    const nobody = wanted.allocations.filter((a) => a.workloadName === 'nobody');
+    const changes = wanted.allocations
+      .filter((a) => !nobody.includes(a))
+      .map((a) => ({
+        action: 'set',
+        target: a.workloadName,
+        after: a.rateBps ?? 0,
+        words: `${a.workloadName} = ${a.rateBps}`,
+      }));
+    return { changes, refused: nobody.map((allocation) => ({ allocation, reason: 'is not known' })) };
   }
 
   protected override async read(target: string): Promise<JsonValue> {
@@ -201,6 +204,23 @@ describe('plan applier', () => {
     expect(world()).toEqual([{ x: 1 }, { x: 1 }]);
     nowMs = NOON + 3_600_000;
     await expect(applier.apply(plan('q', { x: 2 }), true)).rejects.toThrow(/expired at 2026-01-05T13:00/);
+  });
+
+  test('what cannot be done of a plan is told; a plan of which nothing can be done is refused', async () => {
+    const applier = make();
+    const { refused, results } = await applier.apply(plan('p', { x: 1, nobody: 2 }));
+    expect(refused.map((r) => [r.actuator, r.allocation.workloadName, r.reason])).toEqual([
+      ['a', 'nobody', 'is not known'],
+      ['b', 'nobody', 'is not known'],
+    ]);
+    expect(results.map((r) => r.applied.length)).toEqual([1, 1]);
+    const entries = journal.all.length;
+    await expect(applier.apply(plan('q', { nobody: 2 }))).rejects.toMatchObject({
+      code: 'TG_ACTUATE_REFUSED',
+      message: 'plan q was refused: nobody: is not known',
+      exitCode: 4,
+    });
+    expect(journal.all).toHaveLength(entries);
   });
 
   test('a hold-off ends by itself', async () => {
