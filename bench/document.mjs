@@ -10,6 +10,11 @@ const table = (titles, rows) =>
 const number = (value, digits = 0) =>
   value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 const named = (flows) => `${flows} ${flows === '1' ? 'flow' : 'flows'}`;
+/** How fast the machine ran meanwhile, where the result says so. */
+const speed = ({ floor }) =>
+  floor === undefined
+    ? ''
+    : ` It ran at one speed or another: \`xdp_drop\` took ${number(floor.fastest, 1)} to ${number(floor.slowest, 1)} ns; ratios are medians of those within a round.`;
 const on = ({ machine: { cpu, cpus, kernel } }) => `${cpu}, ${cpus} CPUs, Linux ${kernel}.`;
 
 /** By name of the bench: its table. */
@@ -26,7 +31,7 @@ const TABLES = {
     const live = [...new Set(result.veth.map((row) => row.flows))];
     const cores = result.computed.filter(({ flows: of }) => of === 'zipf-1M');
     return [
-      `CPU nanoseconds a packet, and in parentheses divided by those of \`hash_spinlock\`, on ${on(result)}`,
+      `CPU nanoseconds a packet, and in parentheses divided by those of \`hash_spinlock\`, on ${on(result)}${speed(result)}`,
       table(
         ['program', ...flows.map(named)],
         programs.map((p) => [`\`${p}\``, ...flows.map((of) => cost(result.rows, p, of))]),

@@ -36,21 +36,38 @@ TG_INLINE tg_u64 tg_hash(const struct tg_flow_key *key, const volatile tg_u32 *s
 	return h;
 }
 
-/* floor(log2(ticks)) capped to 15, branch-free because BPF has no count-leading-zeros; 0 for gaps below 2
- * ticks. */
+/* Keeps the compiler from knowing what a number is: clang's BPF back end makes branches of what it knows. */
+#define TG_OPAQUE(number) asm volatile("" : "+r"(number))
+
+/* 1 when a number below 2^63 is greater than a limit, else 0; never a branch. */
+TG_INLINE tg_u64 tg_above(tg_u64 number, tg_u64 limit)
+{
+	tg_u64 difference = limit - number;
+
+	TG_OPAQUE(difference);
+	return difference >> 63;
+}
+
+/* floor(log2(ticks)) capped to 15, 0 for gaps below 2 ticks. BPF has no count-leading-zeros, and which bin a
+ * gap falls into cannot be predicted. */
 TG_INLINE tg_u8 tg_iat_bin(tg_u32 ticks)
 {
-	tg_u32 v = ticks > 0xffff ? 0xffff : ticks, r, shift;
+	tg_u64 v = ticks > 0xffff ? 0xffff : ticks;
+#ifdef __bpf__
+	tg_u64 r, shift;
 
-	r = (v > 0xff) << 3;
+	r = tg_above(v, 0xff) << 3;
 	v >>= r;
-	shift = (v > 0xf) << 2;
+	shift = tg_above(v, 0xf) << 2;
 	v >>= shift;
 	r |= shift;
-	shift = (v > 0x3) << 1;
+	shift = tg_above(v, 0x3) << 1;
 	v >>= shift;
 	r |= shift;
 	return (tg_u8)(r | (v >> 1));
+#else
+	return (tg_u8)(63 - __builtin_clzll(v | 1));
+#endif
 }
 
 TG_INLINE int tg_key_equal(const struct tg_flow_key *a, const struct tg_flow_key *b)

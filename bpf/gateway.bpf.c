@@ -87,6 +87,8 @@ static __always_inline struct tg_delta *count_packet(struct tg_packet *packet, t
 		c->unmetered_octets += packet->octets;
 	} else if (*(tg_u64 *)&state->overload) {
 		count_overloaded(packet, entry, cpu, ifindex, fresh);
+	} else if (fresh) {
+		tg_apply(entry, packet, now, ifindex, &settings, 1);
 	} else {
 		tg_add(&cache, entry, packet, now, ifindex, &settings, settings.export_ticks, c);
 	}
@@ -99,7 +101,7 @@ static __always_inline struct tg_delta *count_packet(struct tg_packet *packet, t
  * body inside its own program.
  */
 static __always_inline struct tg_delta *meter(struct xdp_md *context, struct tg_packet *packet,
-					      tg_u16 vlan_tci)
+					      tg_u16 vlan_tci, struct tg_cpu_state *state)
 {
 	struct tg_frame frame = {
 	    .data = (const tg_u8 *)(long)context->data,
@@ -109,7 +111,6 @@ static __always_inline struct tg_delta *meter(struct xdp_md *context, struct tg_
 	tg_u32 cpu = bpf_get_smp_processor_id();
 	struct tg_delta *entry;
 	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cpu);
-	struct tg_cpu_state *state = bpf_map_lookup_elem(&cpu_states, &cpu);
 	tg_u32 slot = cpu * TG_INTERFACE_SLOTS + context->ingress_ifindex % TG_INTERFACE_SLOTS;
 	struct tg_interface_counters *at = bpf_map_lookup_elem(&interface_counters, &slot);
 
@@ -140,9 +141,10 @@ SEC("xdp.frags")
 int gateway_xdp(struct xdp_md *context)
 {
 	struct tg_packet packet;
-	struct tg_delta *entry = meter(context, &packet, 0);
+	struct tg_cpu_state *state = this_cpu_state();
+	struct tg_delta *entry = meter(context, &packet, 0, state);
 
-	return steering ? steer(context, &packet, entry) : XDP_PASS;
+	return steering ? steer(context, &packet, entry, state) : XDP_PASS;
 }
 
 /* Linux 6.8, of drivers that have it. */
@@ -157,15 +159,16 @@ SEC("xdp.frags")
 int gateway_xdp_tagged(struct xdp_md *context)
 {
 	struct tg_packet packet;
+	struct tg_cpu_state *state = this_cpu_state();
 	struct tg_delta *entry;
 	__be16 protocol;
 	tg_u16 tci = 0;
 
 	if (bpf_xdp_metadata_rx_vlan_tag(context, &protocol, &tci))
 		tci = 0;
-	entry = meter(context, &packet, tci);
+	entry = meter(context, &packet, tci, state);
 	/* What is sent by XDP would lose its tag. */
-	return steering && !tci ? steer(context, &packet, entry) : XDP_PASS;
+	return steering && !tci ? steer(context, &packet, entry, state) : XDP_PASS;
 }
 #endif
 

@@ -105,6 +105,13 @@ const volatile tg_u32 clock_packets =
 const volatile tg_u32 ring_bytes = 4096;
 const volatile tg_u32 steering = 0; /* without it the verifier removes all that steering adds */
 
+static __always_inline struct tg_cpu_state *this_cpu_state(void)
+{
+	tg_u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&cpu_states, &cpu);
+}
+
 /* What the parser is told, a constant for the verifier: what is switched off costs nothing. */
 #define TG_PARSE_OPTIONS (settings.tunnels | (settings.heads ? TG_PARSE_SEQUENCE : 0))
 

@@ -7,10 +7,10 @@
 
 /*
  * Adds a packet to its flow while the reader cannot keep up (struct tg_overload). Whatever happens, the flow
- * has an entry, because steering keeps its decision there.
+ * has an entry, because steering keeps its decision there. A global function: verified once.
  */
-static __attribute__((noinline)) int count_overloaded(struct tg_packet *packet, struct tg_delta *e,
-						      tg_u32 cpu, tg_u32 ifindex, int fresh)
+__attribute__((noinline)) int count_overloaded(struct tg_packet *packet, struct tg_delta *e, tg_u32 cpu,
+					       tg_u32 ifindex, int fresh)
 {
 	struct tg_cpu_state *state = bpf_map_lookup_elem(&cpu_states, &cpu);
 	struct tg_counters *c = bpf_map_lookup_elem(&counters, &cpu);

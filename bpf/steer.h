@@ -20,7 +20,7 @@
 /* Hands a frame to gateway_steer with the number of its link. */
 static __attribute__((noinline)) int steer_defer(struct xdp_md *context, tg_u32 number)
 {
-	struct tg_cpu_state *state = steer_state();
+	struct tg_cpu_state *state = this_cpu_state();
 	struct tg_steer_mark *mark;
 
 	if (bpf_xdp_adjust_meta(context, -(int)sizeof(*mark)))
@@ -51,48 +51,34 @@ static __always_inline void steer_age(tg_u8 *ip, int ipv4)
 
 /*
  * Decides where a packet goes. `e` is its flow's entry, or 0 when the packet was not metered by one of its
- * own. Called only where steering was asked for when the program was loaded; with nothing to steer it costs
- * one load. A global function: the verifier looks at it once, not once for every way in which a packet was
- * metered.
+ * own; `state` is this CPU's. Called only where steering was asked for when the program was loaded; with
+ * nothing to steer it costs one load. A global function: the verifier looks at it once, not once for every
+ * way in which a packet was metered.
  */
 __attribute__((noinline)) int steer(struct xdp_md *context, const struct tg_packet *packet,
-				    struct tg_delta *e)
+				    struct tg_delta *e, struct tg_cpu_state *state)
 {
 	const struct tg_steer_control *control = &steer_tables.control;
 	const struct tg_steer_ingress *ingress =
 	    &steer_tables.ingress[context->ingress_ifindex % TG_INTERFACE_SLOTS];
-	struct tg_steer_choice choice = {};
+	tg_u32 number, tag = 0, choice = 0;
 	struct tg_steer_link *link;
-	struct tg_cpu_state *state;
 	tg_u8 *data, *end, taken;
-	tg_u32 number;
 	tg_u64 *words;
 	int family;
 
-	if (!packet || !control->generation)
+	if (!packet || !state || !control->generation)
 		return XDP_PASS;
-	if (!e || e->reason != (tg_u8)control->generation) {
-		if (e) {
-			choice.tag = e->tag;
-			choice.link = e->link;
-			choice.generation = e->reason;
-		} else {
-			choice.tag = (tg_u32)(tg_hash(&packet->key, settings.secret) >> 32) | 1;
-		}
-		steer_choose(packet, &choice, context->ingress_ifindex);
-		if (e) {
-			e->rule = choice.rule;
-			e->link = choice.link;
-			e->reason = choice.generation;
-		}
-		taken = choice.link;
-	} else {
+	if (e) {
+		if (e->reason != (tg_u8)control->generation)
+			steer_decide(packet, e, context->ingress_ifindex);
 		taken = e->link;
+	} else {
+		tag = (tg_u32)(tg_hash(&packet->key, settings.secret) >> 32) | 1;
+		choice = steer_choose(packet, tag, 0, steer_rule_for(&packet->key), context->ingress_ifindex);
+		taken = STEER_CHOICE_LINK(choice);
 	}
 	if (!(taken & (packet->direction & 1 ? TG_STEERED_DOWN : TG_STEERED_UP)))
-		return XDP_PASS;
-	state = steer_state();
-	if (!state)
 		return XDP_PASS;
 	if (control->deadman_ns && state->now_ns > control->heartbeat_ns &&
 	    state->now_ns - control->heartbeat_ns > control->deadman_ns) {
@@ -105,16 +91,12 @@ __attribute__((noinline)) int steer(struct xdp_md *context, const struct tg_pack
 	if (link->checked != state->jiffies)
 		steer_resolve(context, number, state->jiffies);
 	if (link->state[family] == TG_LINK_DOWN) {
-		if (e) {
-			choice.tag = e->tag;
-			choice.rule = e->rule;
-			choice.link = e->link;
-		}
-		number = (tg_u32)steer_other(context, &choice, family) & TG_STEERED_LINK;
+		number =
+		    steer_other(context, e ? e->tag : tag, e ? e->rule : STEER_CHOICE_RULE(choice), family);
 		if (!number)
 			return XDP_PASS;
 		if (e)
-			e->link = choice.link;
+			e->link = (taken & ~TG_STEERED_LINK) | (tg_u8)number;
 		link = &steer_tables.links[number];
 	}
 	data = (tg_u8 *)(long)context->data;

@@ -49,7 +49,8 @@
 /* One cache line that every steered packet reads; user space writes it. */
 struct tg_steer_control {
 	tg_u32 generation;   /* 1..255, another after each change; 0 = nothing is steered */
-	tg_u32 copy;	     /* which copy of the prefixes is valid: 0 or 1; the other may be half written */
+	tg_u32 version;	     /* of the prefixes, another after each change; its lowest bit says which copy of
+				them is valid, the other may be half written */
 	tg_u32 has_ipv6;     /* the valid copy has IPv6 prefixes */
 	tg_u32 has_secret;   /* `secret` below is that of the programs */
 	tg_u64 heartbeat_ns; /* CLOCK_MONOTONIC when user space last said that it is alive */
@@ -111,14 +112,6 @@ struct tg_steer_rule {
 	tg_u8 padding[36];
 };
 TG_STATIC_ASSERT(sizeof(struct tg_steer_rule) == TG_STEER_BUCKETS + 192, "steering rule layout");
-
-/* What was decided about a flow: kept in its entry, made anew for each packet that was not metered. */
-struct tg_steer_choice {
-	tg_u32 tag; /* as in tg_delta */
-	tg_u16 rule;
-	tg_u8 link;
-	tg_u8 generation; /* 0 = never */
-};
 
 enum tg_link_state {
 	TG_LINK_DOWN = 0,     /* no route by it: its flows take another */

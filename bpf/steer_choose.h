@@ -5,6 +5,12 @@
 
 #include "steer_maps.h"
 
+/* What was decided about a flow, in one word. */
+#define STEER_CHOICE(rule, link, generation) ((rule) | (tg_u32)(link) << 16 | (tg_u32)(generation) << 24)
+#define STEER_CHOICE_RULE(choice) ((tg_u16)(choice))
+#define STEER_CHOICE_LINK(choice) ((tg_u8)((choice) >> 16))
+#define STEER_CHOICE_GENERATION(choice) ((tg_u8)((choice) >> 24))
+
 /* The group of the longest prefix of an address; 0 none. */
 static __always_inline tg_u32 steer_group_of(tg_u32 copy, const tg_u8 *address, int ipv4)
 {
@@ -62,10 +68,57 @@ static __always_inline tg_u32 steer_rule_of(tg_u32 copy, const tg_u8 *address, i
 	return 0;
 }
 
+/* The rule of one endpoint of a flow, remembered for the next flow; 0 none. */
+static __always_inline tg_u32 steer_rule_at(const struct tg_flow_key *key, tg_u32 upper, tg_u32 version)
+{
+	const tg_u8 *address = upper ? key->upper_address : key->lower_address;
+	const tg_u64 *words = (const tg_u64 *)address;
+	tg_u16 port = upper ? key->upper_port : key->lower_port;
+	tg_u64 what = (tg_u64)version << 32 | (tg_u32)key->protocol << 16 | port;
+	tg_u32 at =
+	    (tg_u32)(((words[0] ^ words[1] ^ what) * 0x9e3779b97f4a7c15ull) >> 56) & (TG_STEER_SERVICES - 1);
+	struct steer_service *service = bpf_map_lookup_elem(&steer_services, &at);
+
+	if (!service)
+		return 0;
+	if (service->what != what || service->address[0] != words[0] || service->address[1] != words[1]) {
+		service->rule =
+		    steer_rule_of(version & 1, address, key->kind == TG_KIND_IPV4, key->protocol, port);
+		service->address[0] = words[0];
+		service->address[1] = words[1];
+		service->what = what;
+	}
+	return (tg_u32)service->rule;
+}
+
+/*
+ * The rule of a flow, and STEER_UPPER when its upper endpoint is the one that the rule names; 0 none. The
+ * endpoint with the smaller port is the service more often; both ways round give the same.
+ */
+#define STEER_UPPER 0x80000000u
+/* Twice the body would take twice the stack. */
+#define TG_NO_UNROLL _Pragma("clang loop unroll(disable)")
+static __attribute__((noinline)) tg_u32 steer_rule_for(const struct tg_flow_key *key)
+{
+	tg_u32 version = *(volatile tg_u32 *)&steer_tables.control.version, upper, rule, i;
+
+	if (!key || (key->kind != TG_KIND_IPV4 && key->kind != TG_KIND_IPV6) || key->vlan || key->tunnel_kind)
+		return 0;
+	upper = key->lower_port > key->upper_port;
+	TG_NO_UNROLL
+	for (i = 0; i < 2; i++) {
+		rule = steer_rule_at(key, upper, version);
+		if (rule)
+			return upper ? rule | STEER_UPPER : rule;
+		upper = !upper;
+	}
+	return 0;
+}
+
 /* Remembers that a flow is on a link, for when its bucket no longer says so. */
 static __always_inline void steer_learn(tg_u64 hash, tg_u32 link)
 {
-	struct tg_cpu_state *state = steer_state();
+	struct tg_cpu_state *state = this_cpu_state();
 	tg_u32 bit = TG_STEER_FILTER_BIT(hash), word = bit / 64;
 	tg_u64 *filter = bpf_map_lookup_elem(&steer_filter, &word);
 	long status = bpf_map_update_elem(&steer_pins, &hash, &link, BPF_NOEXIST);
@@ -103,65 +156,51 @@ static __attribute__((noinline)) int steer_pinned(const struct tg_flow_key *key,
 	return (int)link;
 }
 
-/* Chooses the link of a flow that has no choice of this generation. One that had a choice before keeps its
- * link. */
-static __attribute__((noinline)) int steer_choose(const struct tg_packet *packet,
-						  struct tg_steer_choice *choice, tg_u32 ifindex)
+/*
+ * Chooses the link of a flow that has no choice of this generation, by the rule that steer_rule_for()
+ * `found`. One that had a choice before keeps its link. `before` and what is returned are a choice in one
+ * word, see STEER_CHOICE.
+ */
+static __attribute__((noinline)) tg_u32 steer_choose(const struct tg_packet *packet, tg_u32 tag,
+						     tg_u32 before, tg_u32 found, tg_u32 ifindex)
 {
-	tg_u32 rule = 0, side, link, generation, bucket, copy;
-	const struct tg_flow_key *key;
+	tg_u32 rule = found & ~STEER_UPPER, link, bucket, up;
 	struct tg_steer_rule *r;
-	int ipv4;
 
-	if (!packet || !choice)
+	if (!packet || !rule)
 		return 0;
-	/* Before anything that it stands for is read. */
-	generation = *(volatile tg_u32 *)&steer_tables.control.generation & 0xff;
-	copy = *(volatile tg_u32 *)&steer_tables.control.copy & 1;
-	key = &packet->key;
-	ipv4 = key->kind == TG_KIND_IPV4;
-	side = key->lower_port > key->upper_port;
-	if ((ipv4 || key->kind == TG_KIND_IPV6) && !(key->vlan | key->tunnel_kind)) {
-		/* The endpoint with the smaller port is the service more often; both ways round give the
-		 * same. */
-		rule = side ? steer_rule_of(copy, key->upper_address, ipv4, key->protocol, key->upper_port)
-			    : steer_rule_of(copy, key->lower_address, ipv4, key->protocol, key->lower_port);
-		if (!rule) {
-			side = !side;
-			rule = side ? steer_rule_of(copy, key->upper_address, ipv4, key->protocol,
-						    key->upper_port)
-				    : steer_rule_of(copy, key->lower_address, ipv4, key->protocol,
-						    key->lower_port);
-		}
-	}
-	r = rule ? bpf_map_lookup_elem(&steer_rules, &rule) : 0;
-	if (!r) {
-		/* Without a rule, also one that is gone, the routing table has the flow. */
-		choice->rule = 0;
-		choice->link = 0;
-		choice->generation = (tg_u8)generation;
+	r = bpf_map_lookup_elem(&steer_rules, &rule);
+	if (!r)
 		return 0;
-	}
-	bucket = *(volatile tg_u8 *)&r->buckets[TG_STEER_BUCKET_OF_TAG(choice->tag)];
+	bucket = *(volatile tg_u8 *)&r->buckets[TG_STEER_BUCKET_OF_TAG(tag)];
 	link = bucket & TG_BUCKET_LINK;
-	if (choice->generation && !r->hard) {
-		link = choice->link & TG_STEERED_LINK;
+	if (STEER_CHOICE_GENERATION(before) && !r->hard) {
+		link = STEER_CHOICE_LINK(before) & TG_STEERED_LINK;
 		if (bucket & TG_BUCKET_LEARN)
-			steer_learn(tg_hash(key, settings.secret), link);
+			steer_learn(tg_hash(&packet->key, settings.secret), link);
 	} else if (bucket & (TG_BUCKET_LEARN | TG_BUCKET_PINNED)) {
-		link = (tg_u32)steer_pinned(key, bucket);
+		link = (tg_u32)steer_pinned(&packet->key, bucket);
 	}
-	choice->rule = (tg_u16)rule;
-	choice->generation = (tg_u8)generation;
 	if (!link)
-		choice->link = 0;
-	else if (r->kind == TG_STEER_PLACEMENT)
-		choice->link = link | (side ? TG_STEERED_UP : TG_STEERED_DOWN);
-	else if ((packet->direction & 1) != !!steer_tables.ingress[ifindex % TG_INTERFACE_SLOTS].outside)
-		choice->link = link | TG_STEERED_DOWN;
-	else
-		choice->link = link | TG_STEERED_UP;
-	return 0;
+		return STEER_CHOICE(rule, 0, 0);
+	up = r->kind == TG_STEER_PLACEMENT
+		 ? !!(found & STEER_UPPER)
+		 : (packet->direction & 1) == !!steer_tables.ingress[ifindex % TG_INTERFACE_SLOTS].outside;
+	return STEER_CHOICE(rule, link | (up ? TG_STEERED_UP : TG_STEERED_DOWN), 0);
+}
+
+/* Writes the choice for a flow into its entry. */
+static __always_inline void steer_decide(const struct tg_packet *packet, struct tg_delta *e, tg_u32 ifindex)
+{
+	tg_u32 generation, choice;
+
+	/* Before anything that it stands for is read. */
+	generation = *(volatile tg_u32 *)&steer_tables.control.generation;
+	choice = steer_choose(packet, e->tag, STEER_CHOICE(e->rule, e->link, e->reason),
+			      steer_rule_for(&packet->key), ifindex);
+	e->rule = STEER_CHOICE_RULE(choice);
+	e->link = STEER_CHOICE_LINK(choice);
+	e->reason = (tg_u8)generation;
 }
 
 #endif

@@ -66,22 +66,18 @@ static __attribute__((noinline)) int steer_resolve(struct xdp_md *context, tg_u3
 }
 
 /* Another link for a flow whose own is down: the next bucket of the rule with one that is up; 0 none. */
-static __attribute__((noinline)) int steer_other(struct xdp_md *context, struct tg_steer_choice *choice,
-						 int family)
+static __attribute__((noinline)) tg_u32 steer_other(struct xdp_md *context, tg_u32 tag, tg_u32 rule,
+						    int family)
 {
-	struct tg_cpu_state *state = steer_state();
-	struct tg_steer_rule *r;
-	tg_u32 rule, i;
+	struct tg_cpu_state *state = this_cpu_state();
+	struct tg_steer_rule *r = bpf_map_lookup_elem(&steer_rules, &rule);
+	tg_u32 i;
 
-	if (!choice || !state)
-		return 0;
-	rule = choice->rule;
-	r = bpf_map_lookup_elem(&steer_rules, &rule);
-	if (!r)
+	if (!state || !r)
 		return 0;
 	for (i = 1; i <= 16; i++) {
 		/* 1021 is prime: sixteen buckets all over the table. */
-		tg_u32 at = (TG_STEER_BUCKET_OF_TAG(choice->tag) + i * 1021) & (TG_STEER_BUCKETS - 1);
+		tg_u32 at = (TG_STEER_BUCKET_OF_TAG(tag) + i * 1021) & (TG_STEER_BUCKETS - 1);
 		tg_u32 number = r->buckets[at] & TG_BUCKET_LINK;
 		struct tg_steer_link *link = &steer_tables.links[number];
 
@@ -90,9 +86,8 @@ static __attribute__((noinline)) int steer_other(struct xdp_md *context, struct 
 		if (link->checked != state->jiffies)
 			steer_resolve(context, number, state->jiffies);
 		if (link->state[family & 1] != TG_LINK_DOWN) {
-			choice->link = (choice->link & ~TG_STEERED_LINK) | number;
 			state->steer.drained++;
-			return (int)number;
+			return number;
 		}
 	}
 	state->steer.stranded++;

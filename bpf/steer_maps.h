@@ -17,6 +17,22 @@ struct {
 	__type(value, struct tg_steer_block);
 } steer_blocks SEC(".maps");
 
+/* The rules of the endpoints that this CPU met last: most new flows are of a few services. */
+#define TG_STEER_SERVICES 256
+
+struct steer_service {
+	tg_u64 address[2];
+	tg_u64 what; /* version of the prefixes, protocol, port; 0 = empty */
+	tg_u64 rule; /* 0 none */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TG_STEER_SERVICES);
+	__type(key, tg_u32);
+	__type(value, struct steer_service);
+} steer_services SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -66,12 +82,5 @@ struct {
 	__type(key, tg_u32);
 	__type(value, tg_u32);
 } steer_devices SEC(".maps");
-
-static __always_inline struct tg_cpu_state *steer_state(void)
-{
-	tg_u32 cpu = bpf_get_smp_processor_id();
-
-	return bpf_map_lookup_elem(&cpu_states, &cpu);
-}
 
 #endif

@@ -3,12 +3,12 @@
  * What `tidegate bench packet` runs through BPF_PROG_TEST_RUN. Every program first rewrites the frame's
  * addresses and port from a trace of flow numbers, and then does its work:
  *
- *   bench_drop           nothing: the floor that all of them stand on
- *   bench_parse          the parser as shipped, its result kept
- *   bench_hash_spinlock  the conventional design: one shared hash map of flows, 256-byte values, a spin lock
- * around the update, the clock read for each packet. Parser and metered facts are the same. bench_tidegate
- * the meter as shipped, compiled from the same file
- *   bench_tidegate_steer the same, and each packet is given its link and made ready to be sent by it
+ *   bench_drop            nothing: the floor that all of them stand on
+ *   bench_parse           the parser as shipped, its result kept
+ *   bench_hash_spinlock   the conventional design: one shared hash map of flows, 256-byte values, a spin lock
+ *                         around the update, the clock read for each packet; parser and facts are the same
+ *   bench_tidegate        the meter as shipped, compiled from the same file
+ *   bench_tidegate_steer  the same, and each packet is given its link and made ready to be sent by it
  */
 /* Runs of 64 packets, a NIC's usual budget. What the real test reads is still read, so its cost stays in. */
 #define TG_RUN_STARTED(state, detected)                                                                      \
@@ -202,20 +202,21 @@ int bench_tidegate(struct xdp_md *context)
 
 	if (!next_frame(context))
 		return XDP_ABORTED;
-	meter(context, &packet, 0);
+	meter(context, &packet, 0, this_cpu_state());
 	return XDP_DROP;
 }
-
-struct tg_packet steered_packet; /* the stack has no room for it beside the bench's own variables */
 
 SEC("xdp")
 int bench_tidegate_steer(struct xdp_md *context)
 {
+	struct tg_cpu_state *state = this_cpu_state();
+	struct tg_packet packet;
+	struct tg_delta *entry;
+
 	if (!next_frame(context))
 		return XDP_ABORTED;
-	return steer(context, &steered_packet, meter(context, &steered_packet, 0)) == XDP_REDIRECT
-		   ? XDP_DROP
-		   : XDP_ABORTED;
+	entry = meter(context, &packet, 0, state);
+	return steer(context, &packet, entry, state) == XDP_REDIRECT ? XDP_DROP : XDP_ABORTED;
 }
 
 /* Live frames: every packet goes out by a veth device, at whose other end one of the programs above runs. */

@@ -117,7 +117,7 @@ bool Steering::InsertIPv4(uint32_t copy, const uint8_t *address, uint32_t length
 // Writes prefixes and groups into the copy that is not in force, then puts that in force with one store.
 BpfError Steering::Compile()
 {
-	uint32_t copy = (control_->copy & 1) ^ 1, blocks = 256, groups = 1, has_ipv6 = 0;
+	uint32_t version = control_->version + 1, copy = version & 1, blocks = 256, groups = 1, has_ipv6 = 0;
 	int ipv6 = loader_.map_fd("steer_ipv6");
 	std::vector<uint32_t> used;
 
@@ -193,7 +193,7 @@ BpfError Steering::Compile()
 		has_ipv6 = 1;
 	}
 	control_->has_ipv6 |= has_ipv6;
-	__atomic_store_n(&control_->copy, copy, __ATOMIC_RELEASE);
+	__atomic_store_n(&control_->version, version, __ATOMIC_RELEASE);
 	control_->has_ipv6 = has_ipv6;
 	rules_end_.store(used.empty() ? 1 : *std::max_element(used.begin(), used.end()) + 1,
 			 std::memory_order_release);
@@ -206,7 +206,7 @@ BpfError Steering::Compile()
 
 uint32_t Steering::RuleOfEndpoint(const uint8_t *address, bool ipv4, uint8_t protocol, uint16_t port) const
 {
-	uint32_t copy = control_->copy & 1, group = 0;
+	uint32_t copy = control_->version & 1, group = 0;
 
 	if (!ipv4) {
 		for (uint32_t number : by_rank_) {

@@ -167,7 +167,11 @@ async function packetBench(context: CliContext, output: OutputFormat): Promise<v
       { title: 'cores (computed)', value: (rate) => rate.computedCores.toFixed(2), align: 'right' },
     ],
   );
-  context.stdout.write(`${render(result.rows)}\nlive frames over veth\n${render(result.veth)}\n${cores}`);
+  const { nsPerPacket, fastest, slowest } = result.floor;
+  const speed = `speed of the machine: xdp_drop ${nsPerPacket.toFixed(1)} ns, ${fastest.toFixed(1)} to ${slowest.toFixed(1)}`;
+  context.stdout.write(
+    `${render(result.rows)}${speed}\n\nlive frames over veth\n${render(result.veth)}\n${cores}`,
+  );
 }
 
 async function replayBench(context: CliContext, output: OutputFormat): Promise<void> {
