@@ -120,6 +120,12 @@ Origins, choice and calibration use the past only. The constants, and the table 
 (\`src/forecast/recipe/prior-scores.ts\`, printed by \`node bench/forecast/prior-scores.mjs\`), were chosen on series of this kind,
 these among them: expect somewhat less on others.
 
+Tried on the hourly series without gain over the median of six (looked at on two halves of the series apart):
+four or eight members, weights by a power of the score instead of the median, weighted medians trimmed at the ends, other half-lives and
+numbers of origins, more or less trust in the usual ranks (also with the ranks of the other series only); as further members
+autoregressions by least absolute residuals, which alone beat those by least squares but crowd the levels out of the six, and direct
+regressions of several horizons.
+
 What borrowing is worth where all but the last hours are hidden (\`tidegate forecast borrow\`, mean absolute error of the day ahead).
 Donors are all other series of the same kind (\`bench/forecast/families.mjs\`), alike or not: no fingerprint chose among them, as it
 does in the gateway, which borrows above a similarity of 0.8 only. Borrowed by flat, geometric mean: ${lentInAll}.

@@ -116,7 +116,10 @@ export class ForecastPool implements Component {
   #without(request: ForecastRequest): ForecastRequest {
     const blames = this.#leftOut.get(request.seriesId);
     if (blames === undefined) return request;
-    return { ...request, leftOut: blames.map(({ model, reason }) => ({ model, reason })) };
+    const leftOut = blames.map(({ model, reason }) => ({ model, reason }));
+    // Past origins are made up for when all members can be judged on them.
+    const late = leftOut.some(({ model }) => model === ALL);
+    return { ...request, leftOut, ...(late ? { catchUpOrigins: 0 } : {}) };
   }
 
   async #run(task: ForecastTask, signal: AbortSignal): Promise<Forecast[]> {
