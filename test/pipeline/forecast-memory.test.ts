@@ -136,7 +136,11 @@ describe('what forecasts remember, in the store', () => {
     const young: ForecastRequest = {
       ...request,
       seriesId: `${GATEWAY}/1/bandwidthOutBps`,
-      history: { startMs: toMs - 5 * HOUR_MS, stepMs: HOUR_MS, values: new Float64Array(5).fill(100) },
+      history: {
+        startMs: toMs - 5 * HOUR_MS,
+        stepMs: HOUR_MS,
+        values: Float64Array.of(60, 80, 100, 120, 140),
+      },
     };
     const told = await withContext([young, request], {
       client: store.client,
