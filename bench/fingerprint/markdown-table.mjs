@@ -27,6 +27,7 @@ function overSeeds(paths) {
   console.log('|---|---|---|---|---|---|---|');
   for (const features of new Set(reports.flat().map((task) => task.features))) {
     const tasks = reports.flat().filter((task) => task.features === features);
+    if (tasks.length < reports.length) continue;
     const f1 = (of) => tasks.map((task) => of(task).macroF1);
     const [encoder, raw, pca, port] = [
       f1((task) => task.knn1),
