@@ -129,6 +129,8 @@ enum tg_reason {
 /* tg_delta.seen, besides bit d of each direction: not one flow but all new ones of a pair of prefixes, whose
  * hosts and ports are zero (overload step "aggregate mice"). */
 #define TG_SEEN_FOLDED 0x80
+/* In an entry's `seen`, shifted by the direction: heads are sent although no SYN was seen, see heads.h. */
+#define TG_SEEN_BEGUN 0x04
 
 /* A time is ns >> 10 in 32 bits ("ticks", 1.024 us; wraps in 73 minutes, user space extends it). */
 #define TG_TICK_SHIFT 10
@@ -334,9 +336,10 @@ TG_STATIC_ASSERT(sizeof(struct tg_reader_state) == 64, "reader state layout");
  * They travel in a ring of their own, `heads`, shared by all CPUs, as records of sizeof(struct tg_head) +
  * octets: they can never displace a delta, and conservation does not concern them. Heads of
  * one residency come in order; a head comes before the first delta that contains its packet (the reader
- * empties `heads` first), so a flow may be known by its heads alone for a while. A TCP flow sends heads only
- * in a residency that saw its SYN; other flows may repeat theirs after having been evicted: the first one
- * counts.
+ * empties `heads` first), so a flow may be known by its heads alone for a while. In a residency that saw no
+ * SYN a TCP flow sends heads only from a client's payload on that begins what decoders read (tg_head_begins),
+ * because such a payload may stand anywhere in its stream; that one is number 0. Other flows may repeat
+ * theirs after having been evicted: the first one counts.
  */
 #define TG_HEAD_PORT_ANY 0
 #define TG_HEAD_TO_PORT 0x01   /* packets towards the port (a client's) */
@@ -367,7 +370,8 @@ struct tg_head {
 	tg_u8 direction; /* of the payload: 0 lower -> upper, 1 upper -> lower */
 	tg_u8 number;	 /* which payload of its direction in this residency, from 0 */
 	tg_u8 side;	 /* TG_HEAD_TO_PORT or TG_HEAD_FROM_PORT: which of the two it is */
-	tg_u8 reserved[5];
+	tg_u8 opened;	 /* 1: the residency saw the flow's beginning, 0: a TCP flow without its SYN */
+	tg_u8 reserved[4];
 };
 TG_STATIC_ASSERT(sizeof(struct tg_head) == 72, "payload head layout");
 

@@ -95,7 +95,7 @@ static __attribute__((noinline)) int prepare_head(struct tg_packet *packet, stru
 	space->head.time_ns = state->now_ns;
 	octets = tg_head_next(e, packet, to, from, any, &space->head);
 	if (octets && state->overload.without_heads) {
-		c->heads_withheld++;
+		c->heads_withheld += tg_head_begun(e, packet) != 0;
 		return 0;
 	}
 	return (int)octets;
@@ -115,6 +115,19 @@ static __attribute__((noinline)) int submit_head(tg_u32 cpu, tg_u32 octets)
 	return 0;
 }
 
+/* Whether a payload in the middle of a stream is worth a head. */
+static __attribute__((noinline)) int begins(void *context, enum tg_hook hook, struct tg_packet *packet,
+					    struct tg_delta *e)
+{
+	tg_u8 first[8] = {};
+
+	if (!packet || !e || load_payload(context, hook, packet->payload_offset, first, TG_HEAD_BEGINNING) ||
+	    !tg_head_begins(first))
+		return 0;
+	tg_head_begin(e, packet);
+	return 1;
+}
+
 static __attribute__((noinline)) int send_head(void *context, enum tg_hook hook, struct tg_packet *packet,
 					       struct tg_delta *e)
 {
@@ -122,6 +135,8 @@ static __attribute__((noinline)) int send_head(void *context, enum tg_hook hook,
 	struct tg_head_space *space = bpf_map_lookup_elem(&head_spaces, &cpu);
 
 	if (!space || octets == 0 || octets > TG_HEAD_MAX_OCTETS)
+		return 0;
+	if (!tg_head_begun(e, packet) && !begins(context, hook, packet, e))
 		return 0;
 	if (load_payload(context, hook, packet->payload_offset, space->payload, octets)) {
 		struct tg_counters *c = bpf_map_lookup_elem(&counters, &cpu);

@@ -170,7 +170,9 @@ void Applications::Head(const tg_head &head, const uint8_t *payload)
 		stream.begun = true;
 		stream.base = head.sequence;
 		stream.open = Candidates(head);
-		ReadRules(head, payload, *flow);
+		// Their octets are counted from the beginning of the stream.
+		if (head.opened)
+			ReadRules(head, payload, *flow);
 		if (stream.open == 0)
 			Settle(stream, *flow);
 	} else if (stream.open == 0 && stream.doubted == 0) {

@@ -76,7 +76,7 @@ Applications::Flow *Applications::FlowOf(const tg_head &head)
 
 	// A connection has its own sequence numbers; datagrams have nothing but time.
 	if (head.number == 0 && stream.begun &&
-	    (tcp ? stream.base != head.sequence : silent_ns > options_.idle_ns)) {
+	    (tcp ? head.opened && stream.base != head.sequence : silent_ns > options_.idle_ns)) {
 		// The one in between had no record of its own, or it would be the first by now.
 		for (size_t d = 0; first.next && d < 2; d++)
 			Release(first.next->streams[d]);

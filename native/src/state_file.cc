@@ -15,12 +15,22 @@ namespace tidegate
 
 namespace
 {
-constexpr uint64_t kMagic = 0x3374617467646974; // "tidgtat3"
+constexpr uint64_t kMagic = 0x3374617467646974;	       // "tidgtat3"
+constexpr uint64_t kEarlierMagic = 0x3274617467646974; // "tidgtat2": no drained slots
 constexpr uint64_t kPage = 4096;
 
 uint64_t PageRound(uint64_t bytes)
 {
 	return (bytes + kPage - 1) / kPage * kPage;
+}
+
+// For as many CPUs as have both of their slots in the pages that one of them takes, the drained slots lie in
+// what was padding before, and zero: then the earlier format is this one.
+uint64_t MagicFor(uint32_t cpus)
+{
+	return PageRound(cpus * sizeof(RingProgress)) == PageRound(2 * cpus * sizeof(RingProgress))
+		   ? kEarlierMagic
+		   : kMagic;
 }
 } // namespace
 
@@ -75,7 +85,7 @@ int StateFile::Create(const std::string &path)
 	if (getrandom(&header_->name, sizeof(header_->name), 0) != sizeof(header_->name))
 		return errno;
 	header_->shape = shape_;
-	header_->magic = kMagic;
+	header_->magic = MagicFor(shape_.cpus);
 	return 0;
 }
 
@@ -108,7 +118,7 @@ bool StateFile::Adopt(const std::vector<uint32_t> &predecessors)
 	if (std::find(predecessors.begin(), predecessors.end(), header_->shape.datapath) !=
 	    predecessors.end())
 		expected.datapath = header_->shape.datapath;
-	if (header_->magic != kMagic || !(header_->shape == expected)) {
+	if (header_->magic != MagicFor(shape_.cpus) || !(header_->shape == expected)) {
 		munmap(header_, fixed_bytes_);
 		header_ = nullptr;
 		return false;

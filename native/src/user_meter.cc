@@ -243,13 +243,21 @@ void UserMeter::SendHead(const tg_packet &packet, tg_delta *entry, const Capture
 
 	if (octets == 0)
 		return;
+	const uint8_t *payload = captured.data + packet.payload_offset;
+
+	if (!tg_head_begun(entry, &packet)) {
+		if (packet.payload_offset + uint32_t{TG_HEAD_BEGINNING} > captured.captured ||
+		    !tg_head_begins(payload))
+			return;
+		tg_head_begin(entry, &packet);
+	}
 	if (packet.payload_offset + octets > captured.captured) {
 		counters_.heads_cut++;
 		return;
 	}
 	head.time_ns = now_ns_;
 	counters_.heads_sent++;
-	applications_->Head(head, captured.data + packet.payload_offset);
+	applications_->Head(head, payload);
 }
 
 void UserMeter::Meter(size_t i, const CapturedPacket &captured)

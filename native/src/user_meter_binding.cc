@@ -107,9 +107,17 @@ class UserMeterBinding : public Napi::ObjectWrap<UserMeterBinding>
 		    wants_.Of({.port = TG_HEAD_PORT_ANY, .protocol = packet.key.protocol, .reserved = 0}),
 		    &head);
 
+		const uint8_t *payload = bytes.Data() + packet.payload_offset;
+
 		// A frame that was cut off gives no head, in the kernel neither.
-		if (octets != 0 && packet.payload_offset + octets <= bytes.ByteLength())
-			AppendHead(&heads_, head, bytes.Data() + packet.payload_offset);
+		if (octets == 0 || packet.payload_offset + octets > bytes.ByteLength())
+			return;
+		if (!tg_head_begun(entry, &packet)) {
+			if (!tg_head_begins(payload))
+				return;
+			tg_head_begin(entry, &packet);
+		}
+		AppendHead(&heads_, head, payload);
 	}
 
 	Napi::Value Heads(const Napi::CallbackInfo &info) { return TakeHeads(info.Env(), &heads_); }

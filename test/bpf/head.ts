@@ -10,7 +10,8 @@ export const HEAD_LAYOUT = {
   direction: [64, 1, 1],
   number: [65, 1, 1],
   side: [66, 1, 1],
-  reserved: [67, 1, 5],
+  opened: [67, 1, 1],
+  reserved: [68, 1, 4],
 } as const;
 const HEAD_BYTES = 72;
 const PORT_OFFSET = 32;
@@ -24,6 +25,8 @@ export interface Head {
   readonly direction: number;
   readonly number: number;
   readonly side: number;
+  /** 0 = a TCP flow without its SYN. */
+  readonly opened: number;
   readonly bytes: string;
 }
 
@@ -41,6 +44,7 @@ export function headsOf(buffer: Buffer): Head[] {
       direction: buffer.readUInt8(at + HEAD_LAYOUT.direction[0]),
       number: buffer.readUInt8(at + HEAD_LAYOUT.number[0]),
       side: buffer.readUInt8(at + HEAD_LAYOUT.side[0]),
+      opened: buffer.readUInt8(at + HEAD_LAYOUT.opened[0]),
       bytes: buffer.toString('latin1', at + HEAD_BYTES, end),
     });
     at = end;

@@ -11,6 +11,8 @@ const server = packet().ether().ipv4({ source: '10.0.0.2', destination: '10.0.0.
 const syn = client.tcp({ flags: TCP.SYN });
 const request = (fill: number, octets = 100) => client.tcp().payload(octets, fill);
 const answer = (fill: number) => server.tcp({ sport: 443, dport: 40000 }).payload(50, fill);
+/** As far as it is looked at: a record of a handshake of TLS 1.0 or newer whose first message is a ClientHello. */
+const HELLO = [22, 3, 1, 0, 200, 1, 0, 0];
 const query = client.udp().payload(30, 0x51);
 
 const TLS: HeadWant = {
@@ -46,10 +48,40 @@ const ROWS: readonly Row[] = [
     heads: [{ direction: 1, side: 2 }],
   },
   {
-    name: 'nothing of a connection whose beginning was not seen',
+    name: 'nothing of what stands in the middle of a connection whose beginning was not seen',
     wants: [TLS],
-    frames: [request(0x41), answer(0x61)].map((p) => p.bytes()),
+    frames: [request(0x41), answer(0x61), server.tcp({ sport: 443, dport: 40000 }).raw(HELLO)].map((p) =>
+      p.bytes(),
+    ),
     heads: [],
+  },
+  {
+    name: 'a ClientHello that begins a segment there, and what follows it',
+    wants: [{ ...TLS, packets: 4 }],
+    frames: [
+      request(0x41).bytes(),
+      client.tcp({ sequence: 500 }).raw(HELLO).bytes(),
+      client.tcp({ sequence: 508 }).payload(9, 0x42).bytes(),
+      request(0x43).bytes(),
+      request(0x44).bytes(),
+    ],
+    heads: [
+      { number: 0, side: 1, opened: 0, sequence: 500 },
+      { number: 2, side: 1, opened: 0, sequence: 508, bytes: 'B'.repeat(9) },
+      { number: 3, opened: 0 },
+    ],
+  },
+  {
+    name: 'a request on any port there, whoever spoke first',
+    wants: [{ transport: 'tcp', port: 0, octets: 64, packets: 3, sides: ['toPort'] }],
+    frames: [
+      server.tcp({ sport: 443, dport: 40000 }).payload(50, 0x61).bytes(),
+      client
+        .tcp()
+        .raw([...Buffer.from('GET / HTTP/1.1')])
+        .bytes(),
+    ],
+    heads: [{ direction: 0, number: 0, side: 1, opened: 0, bytes: 'GET / HTTP/1.1' }],
   },
   {
     name: 'nothing of services that nobody asked for',

@@ -203,6 +203,37 @@ describe('IPFIX', () => {
     });
   });
 
+  describe.skipIf(noTshark !== undefined)(`names of applications${label(noTshark)}`, () => {
+    test('are in the records of the flows that have them, and tshark reads them back', async () => {
+      const request = Buffer.from('GET /path HTTP/1.1\r\nHost: www.example.com\r\n\r\n');
+      const named = join(directory, 'named.pcap');
+      const file = join(directory, 'named.ipfix');
+      const frames = [0, 1, 2].map((flow) => {
+        const bytes = ipv4Frame({
+          source: '10.0.0.1', destination: '192.0.2.7', protocol: 6, sourcePort: 40_000 + flow,
+          destinationPort: 80, payload: request.length,
+        }); // biome-ignore format: one frame
+        if (flow > 0) bytes.set(request, 54);
+        return { timeMs: 1_700_000_000_000 + flow, bytes };
+      });
+      writeFileSync(named, pcapFile(frames));
+      const cli = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
+      const run = spawnSync('node', [cli, 'replay', '--output', 'ipfix', named], { maxBuffer: 2 ** 28 });
+      expect(run.status, run.stderr.toString()).toBe(0);
+      writeFileSync(file, run.stdout);
+      // By itself tshark takes a template of at most 60 fields.
+      const text = execFileSync('tshark', ['-o', 'cflow.max_template_fields:100', '-r', file, '-V'], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+      expect(text.match(/HTTP Request Host: www\.example\.com/g)).toHaveLength(2);
+      expect(text.match(/HTTP Request Method: GET/g)).toHaveLength(2);
+      expect(text).not.toMatch(/Malformed/);
+      // Every record has its ports, those with names and the one without.
+      expect(text.match(/SrcPort: 4000\d/g)).toHaveLength(3);
+    });
+  });
+
   test('over TCP templates come once, and a collector that is away is said', async () => {
     const received: Buffer[] = [];
     const listen = (port: number): Promise<Server> =>

@@ -109,6 +109,66 @@ describe('names travel with their flows', () => {
     ]);
   });
 
+  test('of a connection whose SYN was not seen, from the segment on that a client begins with', async () => {
+    const http = Buffer.from('POST /a HTTP/1.1\r\nHost: late.example\r\n\r\n');
+    const found = await records([
+      at(0, segment(40_000, 7000, Buffer.from('in the middle'))),
+      at(1, segment(40_000, 7013, HELLO.subarray(0, 40))),
+      at(2, segment(40_000, 7053, HELLO.subarray(40))),
+      at(3, segment(40_001, 500, http)),
+      at(4, segment(40_002, 500, Buffer.from('nothing that anybody knows'))),
+    ]);
+    expect(found.map((r) => r.tlsServerName ?? r.httpRequestHost).sort()).toEqual([
+      'late.example',
+      'www.shop.example',
+      undefined,
+    ]);
+  });
+
+  test('of a connection that had left the cache before it spoke; and who has a name keeps it', async () => {
+    const others = Array.from({ length: 600 }, (_, i) => at(20, segment(1024 + i, 1, Buffer.from('x'))));
+    const other = tlsRecords(
+      clientHello({
+        ciphers: [0x1301],
+        extensions: [0, 43],
+        serverName: 'other.example',
+        versions: [0x0304],
+      }),
+    );
+    const found = await records(
+      [
+        ...connection(0, 40_000, 101, new Uint8Array(0)),
+        ...connection(5, 40_001, 101, HELLO),
+        ...others,
+        at(30, segment(40_000, 101, HELLO)),
+        at(31, segment(40_001, 9000, other)),
+      ],
+      [],
+      { cacheEntries: 64 },
+    );
+    const named = found.flatMap(({ tlsServerName }) => tlsServerName ?? []);
+    expect(named).toEqual(['www.shop.example', 'www.shop.example']);
+  });
+
+  test('rules count from the beginning of the stream, and find nothing where it was not seen', async () => {
+    const rule = {
+      name: 'word',
+      transport: 'tcp',
+      port: 443,
+      direction: 'toPort',
+      offset: 0,
+      length: 3,
+    } as const;
+    const found = await records(
+      [
+        ...connection(0, 40_000, 101, Buffer.from('GET seen')),
+        at(2, segment(40_001, 500, Buffer.from('GET unseen'))),
+      ],
+      [rule],
+    );
+    expect(found.map((record) => record.headerFields).sort()).toEqual([{ word: '474554' }, undefined]);
+  });
+
   test('a resolver with one port for all: each flow has its own first question', async () => {
     const ports = { sport: 53, dport: 53 };
     const found = await records([
