@@ -9,7 +9,11 @@ import { benchInput } from '../../src/cli/bench/plan-time.js';
 import { register as registerCost } from '../../src/cli/commands/cost.js';
 import { register as registerPlan } from '../../src/cli/commands/plan.js';
 import type { CliContext } from '../../src/cli/context.js';
+import { cycleSettings } from '../../src/config/parts.js';
 import { writeRuntimeFile } from '../../src/config/runtime-file.js';
+import { gatewayConfig } from '../../src/config/schema.js';
+import type { Forecast } from '../../src/forecast/index.js';
+import { PlanningCycle } from '../../src/pipeline/cycle.js';
 import { LinkPrices } from '../../src/pipeline/link-prices.js';
 import { type Plan, Planner } from '../../src/plan/index.js';
 import { PriceBook } from '../../src/pricing/index.js';
@@ -220,6 +224,24 @@ instances: []
     expect(days[0]!.actualUsd).toBeCloseTo(7.2 + 0.22, 6);
     expect(days[0]!.doNothingUsd).toBeCloseTo(7.2 + 0.4, 6);
     expect(days[0]!.perfectUsd).toBeCloseTo(7.2, 6);
+  });
+
+  test('a cycle that makes no plan says why', async () => {
+    const cycle = (gateway: string, forecast: () => Promise<Forecast[]>) =>
+      new PlanningCycle({
+        ...{ client: store.client, gateway, logger, forecasts: { forecast }, onPlan: async () => {} },
+        planner: { plan: async () => expect.unreachable('nothing to plan for') },
+        links: async () => [],
+        linksDown: async () => new Set<string>(),
+        names: () => String,
+        settings: cycleSettings(gatewayConfig.parse({}), PriceBook.load().instance('m5.large')),
+      });
+    const why = (gateway: string, forecast: () => Promise<Forecast[]>) =>
+      cycle(gateway, forecast).runOnce(Date.now());
+    expect(await why('nobody', async () => [])).toMatchObject({ reason: 'no-traffic' });
+    expect(await why('bill', async () => [])).toMatchObject({ reason: 'no-forecast' });
+    const broken = await why('bill', () => Promise.reject(new Error('the pool is gone')));
+    expect(broken).toMatchObject({ reason: 'failed', words: 'the cycle failed: the pool is gone' });
   });
 
   test('plans are shown, listed and compared', async () => {
