@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "hash_set.h"
 #include "loader.h"
 extern "C" {
 #include "steer_abi.h"
@@ -117,6 +118,7 @@ class Steering
 	BpfError PinOneByOne(const std::vector<uint64_t> &hashes, const std::vector<uint32_t> &links);
 	BpfError PinAtOnce(const std::vector<uint64_t> &hashes, const std::vector<uint32_t> &links);
 	BpfError ReadPins();
+	void Remember(uint64_t hash, uint32_t link);
 	void RebuildFilter();
 	void NextGeneration();
 	void Grace();
@@ -138,6 +140,7 @@ class Steering
 	// As the kernel's map was when it was last read, and what was added since. Flows that pinned
 	// themselves since then are not in it.
 	std::unordered_map<uint64_t, uint32_t> pins_;
+	HashSet pinned_;      // its keys, for a change that is waited for
 	bool settled_ = true; // pins_ is complete
 	uint64_t lost_records_ = 0, lost_at_ns_ = 0;
 	std::atomic<bool> stop_{false};

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <numeric>
 #include <sched.h>
-#include <unordered_set>
 
+#include "hash_set.h"
 #include "steering.h"
 #include "steering_rules.h"
 #include "steering_time.h"
@@ -154,7 +154,7 @@ BpfError Steering::Move(const std::vector<bool> &wanted, SteerReport *report,
 			const std::function<void()> &pause)
 {
 	std::vector<Change> changes;
-	std::vector<std::vector<uint8_t>> targets(TG_STEER_RULES);
+	std::vector<std::vector<uint8_t>> targets(rules_end());
 
 	// Least specific first: a rule that was given up follows the one above it.
 	for (size_t rank = by_rank_.size(); rank-- > 0;) {
@@ -188,36 +188,52 @@ BpfError Steering::MakeBeforeBreak(const std::vector<Change> &moves, SteerReport
 	auto moves_bucket = [&](const Change &move, uint32_t i) {
 		return move.target[i] != (rules_[move.rule].buckets[i] & TG_BUCKET_LINK);
 	};
-	auto set_learn = [&](bool on) {
+	std::vector<std::vector<uint8_t>> before;
+	auto undo = [&] {
+		for (size_t at = 0; at < moves.size(); at++) {
+			for (uint32_t i = 0; i < TG_STEER_BUCKETS; i++)
+				StoreBucket(&rules_[moves[at].rule].buckets[i], before[at][i]);
+		}
+		NextGeneration();
+	};
+	auto learn = [&] {
 		for (const Change &move : moves) {
-			if (rules_[move.rule].hard)
-				continue;
-			for (uint32_t i = 0; i < TG_STEER_BUCKETS; i++) {
+			for (uint32_t i = 0; !rules_[move.rule].hard && i < TG_STEER_BUCKETS; i++) {
 				tg_u8 &bucket = rules_[move.rule].buckets[i];
 
 				if (moves_bucket(move, i))
-					StoreBucket(&bucket, on ? bucket | TG_BUCKET_LEARN
-								: bucket & ~TG_BUCKET_LEARN);
+					StoreBucket(&bucket, bucket | TG_BUCKET_LEARN);
 			}
 		}
 		NextGeneration();
 	};
+	auto set_target = [&](const Change &move, uint32_t i) {
+		StoreBucket(
+		    &rules_[move.rule].buckets[i],
+		    static_cast<uint8_t>(move.target[i] | (rules_[move.rule].hard ? 0 : TG_BUCKET_PINNED)));
+	};
 	bool soft = false;
 
 	for (const Change &move : moves) {
+		const tg_u8 *buckets = rules_[move.rule].buckets;
+
 		of_rule[move.rule] = &move;
 		soft |= !rules_[move.rule].hard;
+		before.emplace_back(buckets, buckets + TG_STEER_BUCKETS);
 	}
 	if (soft) {
-		std::unordered_set<uint64_t> seen;
+		HashSet seen;
 		std::vector<uint64_t> hashes;
 		std::vector<uint32_t> links;
-
+		// Buckets of each rule that a flow in progress is in.
+		std::vector<std::vector<bool>> busy(rules_end());
 		bool settled = settled_;
 
 		settled_ = false;
+		for (const Change &move : moves)
+			busy[move.rule].resize(TG_STEER_BUCKETS);
 		WatchLoss();
-		set_learn(true);
+		learn();
 		Grace();
 		if (lost_at_ns_ && MonotonicNs() - lost_at_ns_ < idle_ns_) {
 			// Lost records hide flows; whoever is alive shows itself within the idle timeout.
@@ -235,30 +251,35 @@ BpfError Steering::MakeBeforeBreak(const std::vector<Change> &moves, SteerReport
 			uint64_t hash = tg_hash(&key, loader_.secret());
 			uint32_t bucket = TG_STEER_BUCKET(hash);
 
-			if (!moves_bucket(*move, bucket) || pins_.contains(hash) || !seen.insert(hash).second)
+			if (!moves_bucket(*move, bucket) || pinned_.Contains(hash) || !seen.Insert(hash))
 				return;
+			busy[number][bucket] = true;
 			hashes.push_back(hash);
 			links.push_back(rules_[number].buckets[bucket] & TG_BUCKET_LINK);
 		});
-		BpfError failure = pins_.size() + hashes.size() > kMaxPins
-				       ? Failed("pin the flows that stay", ENOSPC)
-				       : Pin(std::move(hashes), std::move(links), settled);
+		if (pins_.size() + hashes.size() > kMaxPins) {
+			undo();
+			return Failed("pin the flows that stay", ENOSPC);
+		}
+		// A bucket without a flow to pin need not wait for those of the others.
+		for (const Change &move : moves) {
+			for (uint32_t i = 0; !rules_[move.rule].hard && i < TG_STEER_BUCKETS; i++) {
+				if (!busy[move.rule][i] && moves_bucket(move, i))
+					set_target(move, i);
+			}
+		}
+		BpfError failure = Pin(std::move(hashes), std::move(links), settled);
 
 		if (failure) {
-			set_learn(false);
+			undo();
 			return failure;
 		}
 		report->pinned_flows = seen.size();
 	}
 	for (const Change &move : moves) {
-		tg_steer_rule &rule = rules_[move.rule];
-
 		for (uint32_t i = 0; i < TG_STEER_BUCKETS; i++) {
-			if (!moves_bucket(move, i))
-				continue;
-			StoreBucket(
-			    &rule.buckets[i],
-			    static_cast<uint8_t>(move.target[i] | (rule.hard ? 0 : TG_BUCKET_PINNED)));
+			if (moves_bucket(move, i))
+				set_target(move, i);
 		}
 	}
 	NextGeneration();

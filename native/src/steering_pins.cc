@@ -49,13 +49,19 @@ BpfError Steering::Pin(std::vector<uint64_t> hashes, std::vector<uint32_t> links
 	return PinAtOnce(hashes, links);
 }
 
+void Steering::Remember(uint64_t hash, uint32_t link)
+{
+	pins_[hash] = link;
+	pinned_.Insert(hash);
+}
+
 BpfError Steering::PinOneByOne(const std::vector<uint64_t> &hashes, const std::vector<uint32_t> &links)
 {
 	int fd = loader_.map_fd("steer_pins");
 
 	for (size_t i = 0; i < hashes.size(); i++) {
 		if (bpf_map_update_elem(fd, &hashes[i], &links[i], BPF_NOEXIST) == 0)
-			pins_[hashes[i]] = links[i];
+			Remember(hashes[i], links[i]);
 		else if (errno != EEXIST)
 			return Failed("pin the flows that stay", errno == E2BIG ? ENOSPC : errno);
 	}
@@ -78,7 +84,7 @@ BpfError Steering::PinAtOnce(const std::vector<uint64_t> &hashes, const std::vec
 		done += count;
 	}
 	for (size_t i = 0; i < hashes.size(); i++)
-		pins_[hashes[i]] = links[i];
+		Remember(hashes[i], links[i]);
 	return {};
 }
 
@@ -102,6 +108,7 @@ BpfError Steering::ReadPins()
 	int fd = loader_.map_fd("steer_pins");
 
 	pins_.clear();
+	pinned_.Clear();
 	for (bool first = true;; first = false) {
 		uint32_t count = kBatch;
 		int status = bpf_map_lookup_batch(fd, first ? nullptr : &from, &to, hashes.data(),
@@ -110,7 +117,7 @@ BpfError Steering::ReadPins()
 		if (status && errno != ENOENT)
 			return Failed("read the pins", errno);
 		for (uint32_t i = 0; i < count; i++)
-			pins_[hashes[i]] = links[i];
+			Remember(hashes[i], links[i]);
 		if (status)
 			return {};
 		from = to;
@@ -187,10 +194,21 @@ BpfError Steering::Maintain(uint64_t *left)
 		if (!alive.contains(hash))
 			ended.push_back(hash);
 	}
-	for (uint64_t hash : ended) {
-		bpf_map_delete_elem(fd, &hash);
-		pins_.erase(hash);
+	// All at once: a change may be waiting. Nobody else deletes pins.
+	LIBBPF_OPTS(bpf_map_batch_opts, options);
+
+	for (size_t done = 0; done < ended.size();) {
+		uint32_t count = static_cast<uint32_t>(std::min(kBatch, ended.size() - done));
+
+		if (bpf_map_delete_batch(fd, &ended[done], &count, &options))
+			return Failed("delete the pins of flows that ended", errno);
+		done += count;
 	}
+	for (uint64_t hash : ended)
+		pins_.erase(hash);
+	pinned_.Clear();
+	for (const auto &[hash, link] : pins_)
+		pinned_.Insert(hash);
 	if (!ended.empty())
 		RebuildFilter();
 	*left = pins_.size();
