@@ -9,7 +9,7 @@ import type {
   Verification,
 } from './actuator.js';
 import { actuateError } from './errors.js';
-import { type Journal, type JournalEvent, journalledPlans } from './journal.js';
+import { type Journal, type JournalEvent, type JournalledPlan, journalledPlans } from './journal.js';
 import type { FileLease } from './lease.js';
 import { type Policy, reasonsAgainst, withoutPinned } from './policy.js';
 
@@ -105,7 +105,7 @@ export class PlanApplier {
         for (const actuator of acting) results.push(await actuator.apply(allowed, journal));
       } catch (error) {
         // The first error is the one to tell; what cannot be undone now is left to `recover` by the journal.
-        await this.#undo(planId).catch((left: unknown) =>
+        await this.#undoLast().catch((left: unknown) =>
           logger?.error({ err: left, planId }, 'plan not undone'),
         );
         throw error;
@@ -116,12 +116,15 @@ export class PlanApplier {
     });
   }
 
-  /** Undoes the last plan that is not undone yet; its id, or undefined when there is none. */
+  /**
+   * Undoes the last plan that is not undone yet, all periods of it that were applied: the world is as it was before
+   * the plan. Its id, or undefined when there is none.
+   */
   async rollback(reason = 'asked for'): Promise<string | undefined> {
     return this.#options.lease.hold(async () => {
       const last = await this.#last();
       if (last === undefined) return undefined;
-      await this.#undo(last.planId);
+      while ((await this.#last())?.planId === last.planId) await this.#undoLast();
       this.#options.logger?.warn({ planId: last.planId, reason }, 'plan rolled back');
       return last.planId;
     });
@@ -143,13 +146,13 @@ export class PlanApplier {
       const entries = await journal.entries();
       const complete = actuators.filter((actuator) => {
         const plan = journalledPlans(entries, actuator.name).findLast((p) => p.state !== 'rolled-back');
-        return plan?.planId === last.planId && plan.state === 'committed';
+        return plan?.state === 'committed' && plan.beganAt > last.beganAt;
       });
       if (last.state === 'begun' && complete.length >= last.stepCount) {
         await this.#note(last.planId, 'committed', null, 'complete before the crash');
         return 'committed';
       }
-      await this.#undo(last.planId);
+      await this.#undoLast();
       return 'rolled-back';
     });
   }
@@ -163,20 +166,24 @@ export class PlanApplier {
     await Promise.all(this.#options.actuators.map((actuator) => actuator.close()));
   }
 
-  async #last() {
+  async #last(): Promise<JournalledPlan | undefined> {
     const entries = await this.#options.journal.entries();
     return journalledPlans(entries, WHOLE).findLast((plan) => plan.state !== 'rolled-back');
   }
 
-  async #undo(planId: string): Promise<void> {
+  /** Undoes what was done since the last plan, or the last period of one, began. */
+  async #undoLast(): Promise<void> {
     const { actuators, journal } = this.#options;
-    await this.#note(planId, 'rollback-begin', null, '');
+    const last = await this.#last();
+    if (last === undefined) return;
+    await this.#note(last.planId, 'rollback-begin', null, '');
     for (const actuator of [...actuators].reverse()) {
       const plans = journalledPlans(await journal.entries(), actuator.name);
-      if (plans.findLast((plan) => plan.state !== 'rolled-back')?.planId === planId)
-        await actuator.rollback(journal);
+      const own = plans.findLast((plan) => plan.state !== 'rolled-back');
+      // What an actuator did in an earlier period stays when it had no part in this one.
+      if (own !== undefined && own.beganAt > last.beganAt) await actuator.rollback(journal);
     }
-    await this.#note(planId, 'plan-rolled-back', null, '');
+    await this.#note(last.planId, 'plan-rolled-back', null, '');
   }
 
   #note(planId: string, event: JournalEvent, after: number | null, words: string): Promise<void> {

@@ -44,6 +44,8 @@ export interface JournalMirror {
 /** A plan as an actuator's part of the journal tells it. */
 export interface JournalledPlan {
   readonly planId: string;
+  /** Place of its `begin` among the entries. A plan that is followed begins once a period. */
+  readonly beganAt: number;
   readonly stepCount: number;
   /** Steps that were intended, whether or not they took effect, and are not rolled back; oldest first. */
   readonly open: readonly JournalEntry[];
@@ -58,16 +60,17 @@ export function journalledPlans(
 ): readonly JournalledPlan[] {
   const plans: {
     planId: string;
+    beganAt: number;
     stepCount: number;
     open: JournalEntry[];
     applied: number;
     state: JournalledPlan['state'];
   }[] = [];
-  for (const entry of entries) {
+  for (const [beganAt, entry] of entries.entries()) {
     if (entry.actuator !== actuator) continue;
     if (entry.event === 'begin') {
       const stepCount = Number(entry.after);
-      plans.push({ planId: entry.planId, stepCount, open: [], applied: 0, state: 'begun' });
+      plans.push({ planId: entry.planId, beganAt, stepCount, open: [], applied: 0, state: 'begun' });
       continue;
     }
     const plan = plans.findLast((p) => p.planId === entry.planId && p.state !== 'rolled-back');

@@ -116,6 +116,25 @@ describe('plan applier', () => {
     expect(await applier.rollback()).toBeUndefined();
   });
 
+  test('a plan that was followed through periods is undone as a whole; a period that fails, alone', async () => {
+    const applier = make();
+    await applier.apply(plan('before', { x: 7 }));
+    await applier.apply(plan('p', { x: 1 }));
+    b.world.set('x', 2);
+    await applier.apply(plan('p', { x: 2 }));
+    const second = world();
+    a.refuse = 3;
+    await expect(applier.apply(plan('p', { x: 3 }))).rejects.toThrow(/x = 3: no/);
+    expect(world()).toEqual(second);
+    journal.all.push({ ...journal.all.findLast((e) => e.actuator === 'plan' && e.event === 'begin')! });
+    expect(await make().recover()).toBe('rolled-back');
+    expect(world()).toEqual(second);
+    expect(await applier.rollback()).toBe('p');
+    expect(world()).toEqual([{ x: 7 }, { x: 7 }]);
+    expect(await applier.rollback()).toBe('before');
+    expect(world()).toEqual([{}, {}]);
+  });
+
   test('a step that fails undoes the steps before it, in every actuator', async () => {
     const applier = make();
     await applier.apply(plan('p', { x: 1, y: 1 }));
