@@ -122,11 +122,11 @@ describe('plan operations', () => {
     await operations.verify();
     expect(told()).toEqual([1, 2]); // the third minute asks for nothing new
     expect(await operations.rollback('test')).toBe('abc');
-    expect(told()).toEqual([1, 2, 1]);
+    expect(told()).toEqual([1, 2, 1, null]);
     nowMs = START + 3 * MINUTE;
     await vi.advanceTimersByTimeAsync(2000);
     await operations.verify();
-    expect(told()).toEqual([1, 2, 1]);
+    expect(told()).toEqual([1, 2, 1, null]);
     expect(operations.state.followingPlanId).toBeNull();
   });
 
