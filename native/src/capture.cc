@@ -4,8 +4,9 @@
 #include <cerrno>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clocks.h"
 
 namespace tidegate
 {
@@ -16,20 +17,11 @@ constexpr size_t kBatch = 512;
 // The kernel wakes the reader only when a ring fills; otherwise it looks this often.
 constexpr int kPollMs = 4;
 constexpr int kSlabPollMs = 1;
-
-uint64_t ClockNs(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return static_cast<uint64_t>(now.tv_sec) * 1000000000ull + static_cast<uint64_t>(now.tv_nsec);
-}
-
 } // namespace
 
 ClockBase KernelClock()
 {
-	uint64_t monotonic = ClockNs(CLOCK_MONOTONIC);
+	uint64_t monotonic = MonotonicNs();
 
 	return {monotonic, static_cast<int64_t>(ClockNs(CLOCK_REALTIME) - monotonic)};
 }

@@ -34,10 +34,7 @@ double ArrivedMs(struct msghdr *message, int64_t real_ahead_ns, uint64_t now_ns)
 
 int64_t RealAheadNs()
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec * 1000000000ll + now.tv_nsec - static_cast<int64_t>(MonotonicNs());
+	return static_cast<int64_t>(ClockNs(CLOCK_REALTIME)) - static_cast<int64_t>(MonotonicNs());
 }
 } // namespace
 

@@ -4,7 +4,6 @@
 #include <memory>
 #include <sched.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <vector>
 
 #include <bpf/bpf.h>
@@ -14,6 +13,7 @@
 
 #include "addon.h"
 #include "bpf_error.h"
+#include "clocks.h"
 #include "loader.h"
 #include "nic_probe.h"
 #include "options.h"
@@ -29,10 +29,7 @@ constexpr __u32 kLiveFrames = 1u << 1; // BPF_F_TEST_XDP_LIVE_FRAMES, Linux 5.18
 
 double ThreadCpuNs()
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+	return static_cast<double>(ClockNs(CLOCK_THREAD_CPUTIME_ID));
 }
 } // namespace
 

@@ -5,10 +5,10 @@
 #include <mutex>
 #include <string>
 #include <thread>
-#include <time.h>
 #include <vector>
 
 #include "addon.h"
+#include "clocks.h"
 #include "options.h"
 #include "pcap_reader.h"
 #include "user_meter.h"
@@ -30,10 +30,7 @@ struct FileResult {
 
 double ThreadCpuSeconds()
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+	return static_cast<double>(ClockNs(CLOCK_THREAD_CPUTIME_ID)) / 1e9;
 }
 } // namespace
 

@@ -2,11 +2,11 @@
 // a BPF ring, in a memfd, through RingReader and FlowTable into slabs that come back at once.
 #include <random>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 #include <vector>
 
 #include "addon.h"
+#include "clocks.h"
 #include "options.h"
 #include "ring_reader.h"
 
@@ -23,10 +23,7 @@ constexpr uint64_t kStartNs = 1ull << 40;
 
 double ThreadCpuNs()
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+	return static_cast<double>(ClockNs(CLOCK_THREAD_CPUTIME_ID));
 }
 
 // Without what is shared with files: the ring, and a state.

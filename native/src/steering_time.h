@@ -5,16 +5,10 @@
 #include <cstdint>
 #include <time.h>
 
+#include "clocks.h"
+
 namespace tidegate
 {
-
-inline uint64_t MonotonicNs()
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return static_cast<uint64_t>(now.tv_sec) * 1000000000ull + static_cast<uint64_t>(now.tv_nsec);
-}
 
 inline void SleepNs(uint64_t ns)
 {

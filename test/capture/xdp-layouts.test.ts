@@ -1,10 +1,11 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { detachPinned, pinDirectory, stateFile } from '../../src/capture/bpf.js';
 import type { SourceCounters } from '../../src/capture/source.js';
 import { XdpSource } from '../../src/capture/xdp.js';
+import { nextLine } from '../support/child-line.js';
 import { Reader } from '../support/pinned-reader.js';
 import { bpfSkipReason } from '../support/privileges.js';
 import { VethPair, xdpInterfaces } from '../support/veth.js';
@@ -76,11 +77,11 @@ describe.skipIf(skip !== undefined)(
       cleanups.push(() => {
         other.kill('SIGKILL');
       });
-      expect(await line(other)).toBe('ready');
+      expect(await nextLine(other, 'the other layout')).toBe('ready');
       // Twice as many flows as entries, on both CPUs.
       await veth.flood(6000, { threads: 2, flows: 500 });
       other.stdin.end();
-      const counted = (await line(other)).split(' ').map(Number);
+      const counted = (await nextLine(other, 'the other layout')).split(' ').map(Number);
       expect(counted[0]).toBe(6000);
       expect(counted[2]).toBeGreaterThan(1000);
       // Its process is gone, its programs go on.
@@ -178,17 +179,3 @@ describe.skipIf(skip !== undefined)(
     });
   },
 );
-
-/** The next line that a child prints. */
-const line = (child: ChildProcess): Promise<string> =>
-  new Promise((resolve, reject) => {
-    let text = '';
-    const take = (chunk: Buffer): void => {
-      text += chunk.toString();
-      if (!text.includes('\n')) return;
-      child.stdout!.off('data', take);
-      resolve(text.slice(0, text.indexOf('\n')));
-    };
-    child.stdout!.on('data', take);
-    child.once('exit', (code) => reject(new Error(`the other layout ended with ${code}`)));
-  });

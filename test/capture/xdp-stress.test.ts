@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -6,6 +6,7 @@ import type { SourceCounters } from '../../src/capture/source.js';
 import { XdpSource } from '../../src/capture/xdp.js';
 import type { XdpOptions } from '../../src/capture/xdp-options.js';
 import { TCP } from '../bpf/packet.js';
+import { nextLine } from '../support/child-line.js';
 import { bpfSkipReason } from '../support/privileges.js';
 import { VethPair } from '../support/veth.js';
 
@@ -77,13 +78,13 @@ describe.skipIf(skip !== undefined)(
       cleanups.push(() => {
         child.kill('SIGKILL');
       });
-      await line(child);
+      await nextLine(child, 'the reader');
       child.kill('SIGSTOP');
       // Its ring holds 248 records: nobody reads them now.
       await veth.flood(200_000, { threads: 1, flows: 50_000 });
       child.kill('SIGCONT');
       child.stdin!.write('report\n');
-      const { counters, stored } = JSON.parse(await line(child)) as {
+      const { counters, stored } = JSON.parse(await nextLine(child, 'the reader')) as {
         counters: SourceCounters;
         stored: number;
       };
@@ -94,17 +95,3 @@ describe.skipIf(skip !== undefined)(
     });
   },
 );
-
-/** The next line that a child prints. */
-const line = (child: ChildProcess): Promise<string> =>
-  new Promise((resolve, reject) => {
-    let text = '';
-    const take = (chunk: Buffer): void => {
-      text += chunk.toString();
-      if (!text.includes('\n')) return;
-      child.stdout!.off('data', take);
-      resolve(text.slice(0, text.indexOf('\n')));
-    };
-    child.stdout!.on('data', take);
-    child.once('exit', (code) => reject(new Error(`the reader ended with ${code}`)));
-  });
