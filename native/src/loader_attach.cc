@@ -30,8 +30,10 @@ int Loader::LoadTagged(uint32_t ifindex)
 	struct bpf_object *object = bpf_object__open_file(object_path_.c_str(), nullptr);
 	struct bpf_program *program;
 	struct bpf_map *map;
-	int error = object ? 0 : -errno, fd = -1;
+	int error = 0, fd = -1;
 
+	if (!object)
+		return -errno;
 	bpf_object__for_each_program(program, object)
 	{
 		const bool wanted = std::strcmp(bpf_program__name(program), "gateway_xdp_tagged") == 0;
@@ -80,6 +82,9 @@ BpfError Loader::Attach(const std::string &name, const std::string &netns, bool 
 			failure = Failed("find the interface", ENODEV);
 			return;
 		}
+		// Whoever meters by XDP meters no second time behind it.
+		if (HasPinnedBehindXdp(name, netns))
+			unlink(LinkPin(kBehindXdp + name, netns).c_str());
 		// Generic XDP takes no program that is bound to a device.
 		int program = native ? ProgramFor(name, *ifindex, tagged) : program_fd("gateway_xdp");
 
@@ -119,7 +124,7 @@ BpfError Loader::AttachBehindXdp(const std::string &name, const std::string &net
 
 bool Loader::HasPinnedBehindXdp(const std::string &name, const std::string &netns)
 {
-	return !pin_directory_.empty() && FindLinkPin(LinkPin(kBehindXdp + name, netns));
+	return HasPinnedLink(kBehindXdp + name, netns);
 }
 
 BpfError Loader::AttachTc(const TcHook &hook, const std::string &name, const std::string &netns,

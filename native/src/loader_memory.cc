@@ -10,6 +10,15 @@ namespace tidegate
 namespace
 {
 constexpr uint32_t kTagAhead = 16, kKeyAhead = 6; // entries
+
+void Add(tg_counters *sum, const tg_counters &more)
+{
+	uint64_t *into = reinterpret_cast<uint64_t *>(sum);
+	const uint64_t *from = reinterpret_cast<const uint64_t *>(&more);
+
+	for (size_t i = 0; i < sizeof(*sum) / sizeof(uint64_t); i++)
+		into[i] += from[i];
+}
 } // namespace
 
 void Loader::SetOverload(const tg_overload &overload)
@@ -35,10 +44,7 @@ tg_counters Loader::Counters() const
 		for (size_t i = sizeof(sum) / sizeof(uint64_t); i-- > 0;)
 			into[i] += from[i];
 	}
-	const uint64_t *retired = reinterpret_cast<const uint64_t *>(&this->retired().counters);
-
-	for (size_t i = 0; i < sizeof(sum) / sizeof(uint64_t); i++)
-		into[i] += retired[i];
+	Add(&sum, retired().counters);
 	return sum;
 }
 
@@ -49,11 +55,8 @@ void Loader::Retire(const Predecessor &predecessor)
 	if (HasRetired(predecessor))
 		return;
 	tg_retired sum = predecessor.Totals();
-	uint64_t *into = reinterpret_cast<uint64_t *>(&sum.counters);
-	const uint64_t *from = reinterpret_cast<const uint64_t *>(&now.counters);
 
-	for (size_t i = 0; i < sizeof(sum.counters) / sizeof(uint64_t); i++)
-		into[i] += from[i];
+	Add(&sum.counters, now.counters);
 	sum.delivered_packets += now.delivered_packets;
 	sum.delivered_octets += now.delivered_octets;
 	sum.unread_packets += now.unread_packets;

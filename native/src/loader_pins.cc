@@ -47,7 +47,6 @@ constexpr PinnedMap kPinnedMaps[] = {
     {"steer_devices", "steer_devices"},
 };
 constexpr const char kBpffs[] = "/sys/fs/bpf";
-constexpr const char kLinkPrefix[] = "link-";
 
 int MakeDirectories(const std::string &path)
 {

@@ -18,7 +18,6 @@ namespace tidegate
 
 namespace
 {
-constexpr const char kLinkPrefix[] = "link-";
 // Positions of entries come after those of any record.
 constexpr uint64_t kEntries = 1ull << 62;
 

@@ -17,6 +17,9 @@ extern "C" {
 namespace tidegate
 {
 
+// Pins of links begin so.
+constexpr char kLinkPrefix[] = "link-";
+
 class Predecessor
 {
       public:

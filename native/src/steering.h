@@ -77,7 +77,7 @@ class Steering
 	BpfError Maintain(uint64_t *pins);
 
 	// Makes the next change quick. After each, when nobody waits for it.
-	void Settle();
+	BpfError Settle();
 
 	// Lets a change that waits end soon. Before the datapath goes away.
 	void Stop() { stop_.store(true); }

@@ -41,7 +41,10 @@ class SteerWorker : public Napi::AsyncWorker
 	void Execute() override { failure_ = slot_->Run(work_); }
 	void OnOK() override
 	{
-		if (failure_)
+		// Nobody waits for work without a result.
+		if (!result_)
+			deferred_.Resolve(Env().Undefined());
+		else if (failure_)
 			deferred_.Reject(ErrorOf(Env(), failure_).Value());
 		else
 			deferred_.Resolve(result_(Env()));
@@ -175,13 +178,7 @@ Napi::Value SteeringSlot::Apply(const Napi::CallbackInfo &info, const std::share
 	    [report, self](Napi::Env env) -> Napi::Value {
 		    Napi::Object object = Napi::Object::New(env);
 
-		    Start(
-			env, self,
-			[](Steering &steering) {
-				steering.Settle();
-				return BpfError{};
-			},
-			[](Napi::Env e) -> Napi::Value { return e.Undefined(); });
+		    Start(env, self, [](Steering &steering) { return steering.Settle(); }, nullptr);
 		    object.Set("movedBuckets", report->moved_buckets);
 		    object.Set("knownFlows", static_cast<double>(report->known_flows));
 		    object.Set("pinnedFlows", static_cast<double>(report->pinned_flows));

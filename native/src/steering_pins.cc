@@ -90,13 +90,16 @@ BpfError Steering::PinAtOnce(const std::vector<uint64_t> &hashes, const std::vec
 
 // After a change, when nobody waits for it any more: which flows pinned themselves. If it fails, the next
 // change finds out what it needs.
-void Steering::Settle()
+BpfError Steering::Settle()
 {
 	if (settled_)
-		return;
+		return {};
 	// A packet that saw LEARN may pin its flow until here.
 	Grace();
-	settled_ = !ReadPins();
+	BpfError failure = ReadPins();
+
+	settled_ = !failure;
+	return failure;
 }
 
 BpfError Steering::ReadPins()
@@ -145,11 +148,10 @@ BpfError Steering::Maintain(uint64_t *left)
 
 	WatchLoss();
 	settled_ = false;
-	Settle();
-	if (!settled_)
-		return Failed("read the pins", EIO);
-	BpfError failure;
+	BpfError failure = Settle();
 
+	if (failure)
+		return failure;
 	*left = pins_.size();
 	bool pinned = std::any_of(by_rank_.begin(), by_rank_.end(), [&](uint32_t number) {
 		const tg_u8 *buckets = rules_[number].buckets;
@@ -167,6 +169,9 @@ BpfError Steering::Maintain(uint64_t *left)
 		for (uint32_t number : by_rank_)
 			wanted[number] = rules_[number].used == 1;
 		failure = Move(wanted, &report, [] {});
+		// Flows pinned themselves meanwhile.
+		if (!failure)
+			failure = Settle();
 		if (failure)
 			return failure;
 	}
@@ -206,11 +211,12 @@ BpfError Steering::Maintain(uint64_t *left)
 	}
 	for (uint64_t hash : ended)
 		pins_.erase(hash);
-	pinned_.Clear();
-	for (const auto &[hash, link] : pins_)
-		pinned_.Insert(hash);
-	if (!ended.empty())
+	if (!ended.empty()) {
+		pinned_.Clear();
+		for (const auto &[hash, link] : pins_)
+			pinned_.Insert(hash);
 		RebuildFilter();
+	}
 	*left = pins_.size();
 	bool changed = false;
 

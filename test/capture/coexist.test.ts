@@ -49,6 +49,9 @@ describe.skipIf(skip !== undefined)(
     const foreignXdp = (veth: VethPair): void => {
       veth.exec('ip', 'link', 'set', 'dev', 'in', 'xdpdrv', 'obj', FOREIGN, 'sec', 'xdp.frags');
     };
+    const withoutXdp = (veth: VethPair): void => {
+      veth.exec('ip', 'link', 'set', 'dev', 'in', 'xdpdrv', 'off');
+    };
     const programOn = (veth: VethPair): string =>
       /prog\/xdp id (\d+)/.exec(veth.exec('ip', 'link', 'show', 'dev', 'in'))?.[1] ?? '';
     const listed = (what: 'prog' | 'link'): { id: number; name?: string; prog_id?: number }[] =>
@@ -129,6 +132,32 @@ describe.skipIf(skip !== undefined)(
       veth.sendUdp(20, 10);
       await source.flush();
       expect(source.counters()).toMatchObject({ seenPackets: 500, deliveredPackets: 500 });
+    });
+
+    test('when the other program has gone and XDP is ours, the link at tc that a killed process left is given up', async () => {
+      const veth = pair('tcgone');
+      const pinName = `test-tcgone-${process.pid}`;
+      cleanups.push(() => {
+        detachPinned(pinName);
+        detachPinned(pinName);
+      });
+      foreignXdp(veth);
+      const options = { interfaces: [veth.metered], pinName };
+      const delivered = new Map<string, number>();
+      const reader = new Reader({ ...options, coexist: 'tc' }, delivered);
+      cleanups.push(() => {
+        reader.child.kill('SIGKILL');
+      });
+      await reader.ready();
+      veth.sendUdp(20, 20);
+      await reader.kill();
+      withoutXdp(veth);
+      const { source } = await meter(options);
+      expect(source.interfaces()).toMatchObject([{ mode: 'native' }]);
+      veth.sendUdp(20, 10);
+      await source.flush();
+      // Every other one while the other program was there, each one once since.
+      expect(source.counters()).toMatchObject({ seenPackets: 400, deliveredPackets: 400 });
     });
 
     test.each([
