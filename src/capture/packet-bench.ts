@@ -8,6 +8,14 @@ import { loadBpfAddon } from './bpf.js';
 import { explainLoad } from './errors.js';
 import { sizeLut } from './meter-options.js';
 
+const fail = defineErrors({
+  TG_CAPTURE_BENCH_BUSY: {
+    message: '{missing} of {sent} live frames did not arrive, in each of several runs',
+    hint: 'measure while nothing else keeps this machine busy',
+    exitCode: 1,
+  },
+});
+
 /**
  * What metering a packet costs, beside the conventional design. Every program of bench/packet/bench.bpf.c runs over
  * the same traces through BPF_PROG_TEST_RUN on one CPU, the programs interleaved round by round; CPU time of the
@@ -32,14 +40,6 @@ const RING_BYTES = 2 ** 26;
 const RECORD_BYTES = 264;
 const PACKETS_PER_RUN = Math.floor((RING_BYTES - 2 ** 20) / RECORD_BYTES / 1000) * 1000;
 /** Live frames are dearer, and their fixed cost is nothing beside them. */
-const fail = defineErrors({
-  TG_CAPTURE_BENCH_BUSY: {
-    message: '{missing} of {sent} live frames did not arrive, in each of several runs',
-    hint: 'measure while nothing else keeps this machine busy',
-    exitCode: 1,
-  },
-});
-
 const LIVE_PACKETS = 200_000;
 const LIVE_TRIES = 10;
 const LIVE_TRACES: ReadonlySet<string> = new Set(['1k', '100k', 'zipf-1M']);

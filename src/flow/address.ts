@@ -1,4 +1,10 @@
+import { isIPv6 } from 'node:net';
+
 /** Text forms of 16-octet addresses (RFC 4291, RFC 5952). */
+
+/** One spelling of an address: IPv6 has many, the URL standard names one, in brackets. */
+export const canonicalAddress = (address: string): string =>
+  isIPv6(address) ? new URL(`http://[${address}]/`).hostname : address;
 
 /** Whether the octets at `offset` are an IPv4-mapped address (`::ffff:0:0/96`). */
 export function isMappedIPv4(bytes: Uint8Array, offset = 0): boolean {

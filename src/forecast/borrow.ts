@@ -69,7 +69,7 @@ export function prolong(
       const seen = own.map((_, i) => valueAt(history, filled, week, offset - back * day + i));
       if (!seen.some(Number.isNaN)) spreads.push(spreadOf(seen) / then);
     }
-    const usual = spreads.length === 0 ? 0 : spreads.reduce((sum, one) => sum + one, 0) / spreads.length;
+    const usual = meanOf(spreads);
     const trust = usual > 0 ? TRUST * Math.min(1, ownSpread / usual) : 0;
     for (let i = 0; i < borrowed; i += 1) {
       const value = valueAt(history, filled, week, offset - borrowed + i);

@@ -32,6 +32,7 @@ export function forecastSeries(
   nowMs: number,
   atWork: (model: string) => void = () => undefined,
 ): Forecast {
+  atWork(ALL);
   const { seriesId, signal, history, horizonSteps: horizon } = request;
   const { stepMs } = history;
   const prepared = prepareHistory(history);
@@ -41,7 +42,6 @@ export function forecastSeries(
   const { values, observed, startMs, ownFrom, effects } = known;
   const n = values.length;
   const levels = [...request.quantiles].sort((a, b) => a - b);
-  atWork(ALL);
   const { wanted, extra, unknown } = chooseModels(
     request.models,
     request.leftOut?.map(({ model }) => model),

@@ -67,9 +67,9 @@ export class ForecastPool implements Component {
 
   async #slice(requests: readonly ForecastRequest[], nowMs: number): Promise<Forecast[]> {
     const { timeLimitMs = DEFAULT_TIME_LIMIT_MS, logger } = this.#options;
-    const whereabouts = new Whereabouts();
     for (let attempt = 0; ; attempt += 1) {
-      whereabouts.reset();
+      // A worker that was given up may still write into its own.
+      const whereabouts = new Whereabouts();
       const signal = AbortSignal.timeout(timeLimitMs + (attempt > 0 ? THREAD_START_MS : 0));
       const task = { requests: requests.map((request) => this.#without(request)), nowMs };
       try {

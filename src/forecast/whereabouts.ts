@@ -1,8 +1,8 @@
 import { MODEL_NAMES } from './models.js';
 
+/** Counted from 1; 0 = the worker has not begun. */
 const REQUEST = 0;
 const MODEL = 1;
-const NOWHERE = -1;
 
 /**
  * Which series and which model a worker is at, in memory that the main thread still reads when the worker hangs or is
@@ -17,21 +17,15 @@ export class Whereabouts {
     this.#cells = new Int32Array(shared);
   }
 
-  /** As seen from the main thread, before the worker begins. */
-  reset(): void {
-    Atomics.store(this.#cells, REQUEST, NOWHERE);
-    Atomics.store(this.#cells, MODEL, NOWHERE);
-  }
-
   enter(request: number, model: string): void {
-    Atomics.store(this.#cells, REQUEST, request);
     Atomics.store(this.#cells, MODEL, MODEL_NAMES.indexOf(model));
+    Atomics.store(this.#cells, REQUEST, request + 1);
   }
 
   /** `undefined` when the worker had not begun. */
   get last(): { readonly request: number; readonly model: string } | undefined {
-    const request = Atomics.load(this.#cells, REQUEST);
+    const request = Atomics.load(this.#cells, REQUEST) - 1;
     const model = MODEL_NAMES[Atomics.load(this.#cells, MODEL)];
-    return request === NOWHERE || model === undefined ? undefined : { request, model };
+    return request < 0 || model === undefined ? undefined : { request, model };
   }
 }

@@ -98,6 +98,8 @@ export class IpfixEncoder {
     for (const template of this.#templates.values())
       for (const { column } of template.fields)
         if (!views.has(column.name)) views.set(column.name, batch.column(column.name, column.type));
+    const put = (body: Buffer, from: number, { fields }: Template, row: number): number =>
+      fields.reduce((at, field) => write(body, at, field, views.get(field.column.name)!, row), from);
     const kinds = templatesOf(batch);
     const texts = this.#names.length > 0 ? new ApplicationReader(batch) : undefined;
     const named = (row: number): boolean => texts?.has(row) === true && kinds[row] !== 'other';
@@ -111,17 +113,14 @@ export class IpfixEncoder {
         const part = rows.slice(from, from + perMessage);
         const body = Buffer.alloc(part.length * template.recordOctets);
         let at = 0;
-        for (const row of part)
-          for (const field of template.fields)
-            at = write(body, at, field, views.get(field.column.name)!, row);
+        for (const row of part) at = put(body, at, template, row);
         yield this.#message(exportSeconds, [set(template.id, [body])], part.length);
       }
       if (texts === undefined || name === 'other') continue;
       const records = kinds.flatMap((kind, row) => {
         if (kind !== name || !named(row)) return [];
         const body = Buffer.alloc(template.recordOctets);
-        let at = 0;
-        for (const field of template.fields) at = write(body, at, field, views.get(field.column.name)!, row);
+        put(body, 0, template, row);
         const room = this.#options.messageOctets - MESSAGE_HEADER - SET_HEADER - body.length;
         return [Buffer.concat([body, ...nameValues(texts, row, this.#names, room)])];
       });

@@ -71,7 +71,7 @@ const instance = z.object({
 });
 
 /** What a person or a program may ask to plan for: {@link PlanInput}, its numbers checked one by one. */
-export const planInputSchema = z.object({
+const planInputSchema = z.object({
   gateway: z.string().default('none'),
   nowMs: moment,
   periods: z.array(z.object({ startMs: moment, durationMs: positive('the length of a period') })),

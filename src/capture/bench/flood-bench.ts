@@ -148,18 +148,19 @@ export async function benchFlood(options: FloodBenchOptions = {}): Promise<Flood
     const watching = setInterval(watch, 20);
     progress?.(`${packets} SYNs from random sources`);
     const begin = performance.now();
-    await addon.flood({
-      netns: pair.netns,
-      device: pair.near,
-      packets,
-      threads: senders,
-      flows: 0,
-      seed,
-      flags: SYN,
-    });
+    await addon
+      .flood({
+        netns: pair.netns,
+        device: pair.near,
+        packets,
+        threads: senders,
+        flows: 0,
+        seed,
+        flags: SYN,
+      })
+      .finally(() => clearInterval(watching));
     const seconds = (performance.now() - begin) / 1000;
     watch();
-    clearInterval(watching);
     for (let i = 0; i < FLUSHES; i += 1) {
       await source.flush();
       const { kernelCache, rings, flowTable } = source.counters().resident;

@@ -49,6 +49,16 @@ function* figures(value: unknown, path = ''): Generator<readonly [string, string
       yield* figures(inner, path === '' ? key : `${path}.${key}`);
 }
 
+/** The figures that are worth a look, a line each. */
+function printFigures(context: CliContext, shown: readonly (readonly [string, string])[]): void {
+  context.stdout.write(
+    renderTable(shown, [
+      { title: 'figure', value: ([what]) => what },
+      { title: 'value', value: ([, value]) => value, align: 'right' },
+    ]),
+  );
+}
+
 /** Whether a result was printed as JSON or CSV; a table has its own look. */
 function printedAsData(context: CliContext, output: OutputFormat, result: unknown): boolean {
   if (output === 'json') context.stdout.write(`${toJson(result)}\n`);
@@ -92,12 +102,7 @@ async function storeBench(context: CliContext, output: OutputFormat): Promise<vo
     ['of the 10 nearest, found by the index', String(result.nearest.recallAt10)],
     ['making that index, s', String(result.nearest.indexSeconds)],
   ];
-  context.stdout.write(
-    renderTable(shown, [
-      { title: 'figure', value: ([name]) => name },
-      { title: 'value', value: ([, value]) => value, align: 'right' },
-    ]),
-  );
+  printFigures(context, shown);
 }
 
 /** 500 workloads with three signals each. */
@@ -228,12 +233,7 @@ async function floodBench(context: CliContext, output: OutputFormat): Promise<vo
     ['memory grown by, MiB', (result.mostMemoryBytes / 2 ** 20).toFixed(1)],
     ['prefixes complete', `${result.prefixesComplete} of ${result.prefixes}`],
   ];
-  context.stdout.write(
-    renderTable(shown, [
-      { title: 'figure', value: ([what]) => what },
-      { title: 'value', value: ([, value]) => value, align: 'right' },
-    ]),
-  );
+  printFigures(context, shown);
 }
 
 /** `tidegate bench packet|all`: figures of this machine, to be compared inside one run only. */

@@ -1,4 +1,4 @@
-/** IANA protocol numbers that features tell apart. */
+/** IANA protocol numbers that fingerprints tell apart. */
 export const ICMP = 1;
 export const TCP = 6;
 export const UDP = 17;

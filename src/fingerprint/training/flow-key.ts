@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net';
+import { canonicalAddress } from '../../flow/address.js';
 import { FIRST_DYNAMIC_PORT } from '../features/services.js';
 
 /** One text for a flow whichever way round it is written. IPv6 addresses in any spelling compare equal. */
@@ -9,13 +9,10 @@ export function flowKey(
   addressB: string,
   portB: number,
 ): string {
-  const a = `${canonical(addressA)}|${portA}`;
-  const b = `${canonical(addressB)}|${portB}`;
+  const a = `${canonicalAddress(addressA)}|${portA}`;
+  const b = `${canonicalAddress(addressB)}|${portB}`;
   return a < b ? `${protocol}|${a}|${b}` : `${protocol}|${b}|${a}`;
 }
-
-const canonical = (address: string): string =>
-  isIPv6(address) ? new URL(`http://[${address}]/`).hostname : address;
 
 /** Ports that say what a flow is for; −1 for dynamic ones. */
 export const portIdentity = (protocol: number, port: number): number =>

@@ -1,10 +1,10 @@
 import type { FingerprintConfig } from '../config.js';
+import { TCP } from '../features/protocols.js';
 import { UNANSWERED } from './merging.js';
 import type { EndpointSummary, Workload } from './types.js';
 import { behaviourSimilarity, describe, similarityTo, type WorkloadState } from './workload-state.js';
 
 const UNANSWERED_PACKETS_PER_FLOW = 4;
-const TCP = 6;
 /** A workload that was not seen for so long may answer on another port now. */
 const MOVED_AFTER_MS = 300_000;
 

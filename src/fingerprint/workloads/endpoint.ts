@@ -3,6 +3,7 @@ import { ApplicationReader } from '../../flow/application.js';
 import type { FlowBatch } from '../../flow/batch.js';
 import { FINGERPRINT_DIMENSIONS } from '../../flow/columns.js';
 import { mix } from '../features/hash.js';
+import { ICMP, ICMP6 } from '../features/protocols.js';
 import { type RecordColumns, recordColumns, wide } from '../features/record-columns.js';
 import { serviceIsDestination } from '../features/services.js';
 import type { EndpointGroups, EndpointSummary } from './types.js';
@@ -12,8 +13,6 @@ const ADDRESS_WORDS = 4;
 const KIND_NON_IP = 0;
 const KIND_UNPARSED = 9;
 const DIRECTION_BY_SYN = 1;
-const ICMP = 1;
-const ICMP6 = 58;
 const NS_PER_MS = 1e6;
 const DIMENSIONS = FINGERPRINT_DIMENSIONS;
 

@@ -1,12 +1,9 @@
 import { BlockList, isIPv6 } from 'node:net';
+import { canonicalAddress } from '../../flow/address.js';
 
 export type Labels = Readonly<Record<string, string>>;
 
 const familyOf = (address: string): 'ipv4' | 'ipv6' => (isIPv6(address) ? 'ipv6' : 'ipv4');
-
-/** An IPv6 address has many spellings; the URL standard names one. */
-const canonical = (address: string): string =>
-  isIPv6(address) ? new URL(`http://[${address}]/`).hostname : address;
 
 /** What is known of hosts by their addresses: labels of the longest prefix come before those of shorter ones. */
 export class HostLabels {
@@ -19,7 +16,7 @@ export class HostLabels {
   constructor(labels: Readonly<Record<string, Labels>>) {
     const entries = Object.entries(labels);
     this.#hosts = new Map(
-      entries.filter(([prefix]) => !prefix.includes('/')).map(([host, of]) => [canonical(host), of]),
+      entries.filter(([prefix]) => !prefix.includes('/')).map(([host, of]) => [canonicalAddress(host), of]),
     );
     this.#prefixes = entries
       .filter(([prefix]) => prefix.includes('/'))
@@ -38,7 +35,7 @@ export class HostLabels {
     if (address === '') return {};
     const family = familyOf(address);
     const found = this.#prefixes.filter(({ network }) => network.check(address, family));
-    const host = this.#hosts.size === 0 ? undefined : this.#hosts.get(canonical(address));
+    const host = this.#hosts.size === 0 ? undefined : this.#hosts.get(canonicalAddress(address));
     return Object.assign({}, ...found.map(({ labels }) => labels), host) as Labels;
   }
 }

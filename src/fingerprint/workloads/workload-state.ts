@@ -124,12 +124,24 @@ export function likeness(workload: WorkloadState, endpoint: EndpointSummary): nu
   // Without a vector, as after a change of the encoder, there is nothing to be far from.
   if (!hasVector(workload)) return 1;
   const similarity = similarityTo(workload, endpoint.pooled);
-  return mainKey(workload) === serviceKey(endpoint)
+  return isMain(workload, serviceKey(endpoint))
     ? similarity
     : Math.max(similarity, behaviourSimilarity(workload, endpoint));
 }
 
-function mainKey(workload: WorkloadState): string {
+/** Whether a workload is mostly seen on this service, of equals the first. Ends early: a scan has thousands of services. */
+function isMain({ services }: WorkloadState, key: string): boolean {
+  const flows = services.get(key);
+  if (flows === undefined) return false;
+  let before = true;
+  for (const [service, others] of services) {
+    if (service === key) before = false;
+    else if (others > flows || (before && others === flows)) return false;
+  }
+  return true;
+}
+
+function mainService(workload: WorkloadState): string {
   let best = '';
   let most = -1;
   for (const [service, flows] of workload.services) {
@@ -137,11 +149,6 @@ function mainKey(workload: WorkloadState): string {
     best = service;
     most = flows;
   }
-  return best;
-}
-
-function mainService(workload: WorkloadState): string {
-  const best = mainKey(workload);
   if (best.startsWith('ethernet/') || best.startsWith('unparsed/')) return serviceName(0, 0, best);
   const [protocol, port] = best.split('/');
   return serviceName(Number(protocol), Number(port));

@@ -103,11 +103,11 @@ export function ledgerOf(
   usage: readonly LedgerUsage[],
   stepMs: number,
   rented: readonly LedgerInstances[] = [],
-  untilMs?: number,
+  untilMs = Number.POSITIVE_INFINITY,
 ): LedgerDay[] {
   const { actual, nothing } = stepsOf(links, usage);
   const run = (steps: readonly LedgerStep[]): ScheduleDays =>
-    runDays(links, steps, stepMs, (step) => steps[step]!.volumes, untilMs === undefined ? {} : { untilMs });
+    runDays(links, steps, stepMs, (step) => steps[step]!.volumes, { untilMs });
   const [real, still] = [run(actual), run(nothing)];
   const perfect = [real, perfectDays(links, actual, stepMs, untilMs)].reduce((a, b) =>
     b.totalUsd < a.totalUsd ? b : a,

@@ -28,14 +28,14 @@ export function perfectDays(
   links: readonly LedgerLink[],
   steps: readonly LedgerStep[],
   stepMs: number,
-  untilMs?: number,
+  untilMs: number,
 ): ScheduleDays {
   const demands = Float64Array.from(steps, ({ volumes }) => volumes.reduce((sum, v) => sum + v.out, 0));
   const sorted = Float64Array.from(demands).sort();
   const bpsOf = (octets: number): number => (octets * 8000) / stepMs;
   const ranks = ranksOf(demands);
   const run = (foresight: Foresight, byDay = false): ScheduleDays =>
-    split(links, steps, stepMs, foresight, ranks, { byDay, ...(untilMs === undefined ? {} : { untilMs }) });
+    split(links, steps, stepMs, foresight, ranks, { byDay, untilMs });
   let best: Foresight = {
     roomBps: links.map((link) => link.capacityBps),
     circuits: links.map(() => undefined),
