@@ -2,13 +2,10 @@
 // Usage: tidegate bench NAME --output json (or what COMMANDS says) > bench/results/NAME.json, then node bench/document.mjs [--check].
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { number, table } from './markdown.mjs';
 import { scaleTables } from './scale.mjs';
 
 const root = join(import.meta.dirname, '..');
-const table = (titles, rows) =>
-  [titles, titles.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
-const number = (value, digits = 0) =>
-  value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 const named = (flows) => `${flows} ${flows === '1' ? 'flow' : 'flows'}`;
 /** How fast the machine ran meanwhile, where the result says so. */
 const speed = ({ floor }) =>

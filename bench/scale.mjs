@@ -1,4 +1,5 @@
 // What a network of gateways takes, computed from measured figures: docs/scale.md.
+import { number, table } from './markdown.mjs';
 
 /** Octets of traffic that make one flow record: the one assumption. */
 const OCTETS_A_RECORD = 60_000;
@@ -9,15 +10,12 @@ const SERVER_TB = 40;
 const REPLICAS = 2;
 const RETENTION_DAYS = 15;
 
-const number = (value, digits = 0) =>
-  value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
-const table = (titles, rows) =>
-  [titles, titles.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
-
 /** @param store result of `tidegate bench store` @param ring result of `tidegate bench ring` */
 export function scaleTables(store, ring) {
   const { insert } = store;
   const rateOf = (gbps) => (gbps * 1e9) / 8 / OCTETS_A_RECORD;
+  const coresFor = (rate) => (rate * insert.engineCpuMicrosPerRow) / 1e6;
+  const terabytesFor = (rate) => (rate * 86_400 * RETENTION_DAYS * store.diskBytesPerRow) / 1e12;
   const measured = table(
     ['figure', 'measured', 'by'],
     [
@@ -64,14 +62,14 @@ export function scaleTables(store, ring) {
       number(flowTable(rate) / 2 ** 30, 2),
       number((flowTable(rate) + store.engineMemoryBytes) / 2 ** 30, 2),
       number((rate * 3600 * store.outage.backlogBytesPerRow) / 1e9),
-      number((rate * insert.engineCpuMicrosPerRow) / 1e6, 2),
-      number((rate * 86_400 * RETENTION_DAYS * store.diskBytesPerRow) / 1e12, 1),
+      number(coresFor(rate), 2),
+      number(terabytesFor(rate), 1),
     ];
   };
   const network = (gateways, gbps) => {
     const rate = gateways * rateOf(gbps);
-    const cores = (rate * insert.engineCpuMicrosPerRow) / 1e6;
-    const disk = (rate * 86_400 * RETENTION_DAYS * store.diskBytesPerRow) / 1e12;
+    const cores = coresFor(rate);
+    const disk = terabytesFor(rate);
     // A gateway writes into one shard, so there are never more of these.
     const shards = Math.min(gateways, Math.ceil(Math.max(cores / SERVER_CORES, disk / SERVER_TB)));
     return [

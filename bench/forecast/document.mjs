@@ -17,21 +17,17 @@ for (const file of readdirSync(built, { recursive: true }).sort())
   if (file.endsWith('.js')) code.update(readFileSync(join(built, file)));
 const version = code.digest('hex').slice(0, 16);
 
-/** The JSON that a command prints, from its last run where the code is still the same. */
-const run = (...args) => {
-  const key = createHash('sha256').update(JSON.stringify(args)).digest('hex').slice(0, 16);
+/** The JSON that a program prints, from its last run where the code and `what` are still the same. */
+const printed = (what, command) => {
+  const key = createHash('sha256').update(JSON.stringify(what)).digest('hex').slice(0, 16);
   const file = join(kept, `${version}-${key}.json`);
   if (!existsSync(file)) {
-    const text = execFileSync(
-      process.execPath,
-      [join(root, 'dist/cli/main.js'), ...args, '--output', 'json'],
-      { encoding: 'utf8', maxBuffer: 2 ** 28 },
-    );
-    writeFileSync(file, text);
-    console.error(args.map((arg) => basename(arg)).join(' '));
+    writeFileSync(file, execFileSync(process.execPath, command, { encoding: 'utf8', maxBuffer: 2 ** 28 }));
+    console.error(command.map((arg) => basename(arg)).join(' '));
   }
   return JSON.parse(readFileSync(file, 'utf8'));
 };
+const run = (...args) => printed(args, [join(root, 'dist/cli/main.js'), ...args, '--output', 'json']);
 const all = (...more) =>
   inputs.flatMap(
     ({ file, time, value }) =>
@@ -52,9 +48,8 @@ const borrowed = (visible) =>
         ...['--visible', visible],
       ).series,
   );
-const shifts = JSON.parse(
-  execFileSync(process.execPath, [join(import.meta.dirname, 'level-shifts.mjs')], { encoding: 'utf8' }),
-);
+const shiftsScript = join(import.meta.dirname, 'level-shifts.mjs');
+const shifts = printed([shiftsScript, readFileSync(shiftsScript, 'utf8')], [shiftsScript]);
 
 const mean = (values) => values.reduce((sum, v) => sum + v, 0) / values.length;
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
